@@ -1,0 +1,359 @@
+"""The walk over a definition: every expression in its scope, every name against its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from jsonschema import Draft202012Validator, SchemaError
+
+from dsl.catalogue import Catalogue
+from dsl.check.activities import check_activity
+from dsl.check.report import Report
+from dsl.check.scope import Place
+from dsl.diagnostics import Diagnostic, did_you_mean
+from dsl.model.common import BodyStep, Catch, Model, StepBase
+from dsl.model.definition import Definition
+from dsl.model.leaves import Leaf, Role
+from dsl.source import Source
+from dsl.steps import (
+    ActivityStep,
+    DoStep,
+    ForeachStep,
+    ParallelStep,
+    RaiseStep,
+    ReturnStep,
+    SetStep,
+    SleepStep,
+    Step,
+    SwitchStep,
+    ValueStep,
+    WaitSignalStep,
+)
+from dsl.syntax import Mapping, Node, Scalar, locate
+from dsl.syntax import Sequence as SequenceNode
+
+__all__ = ["check"]
+
+_LATER = frozenset(("output", "collect", "vars"))
+"""Fields that do not see what the others of their step see."""
+
+
+def check(
+    definition: Definition, document: Mapping, source: Source, catalogue: Catalogue | None
+) -> list[Diagnostic]:
+    """Checks a definition whose structure is right.
+
+    Args:
+        definition: The definition, as it was bound.
+        document: Its nodes.
+        source: Its text.
+        catalogue: The activities that there are, or None where that is not known.
+    """
+    return _Checker(definition, document, source, catalogue).check()
+
+
+class _Checker:
+    def __init__(
+        self, definition: Definition, document: Mapping, source: Source, catalogue: Catalogue | None
+    ) -> None:
+        self.definition = definition
+        self.document = document
+        self.catalogue = catalogue
+        self.report = Report(source)
+        self.ids: dict[str, Scalar] = {}
+        self.inner_ids: set[str] = set()
+
+    def check(self) -> list[Diagnostic]:
+        definition, document = self.definition, self.document
+        self.collect_ids(document)
+        all_steps = frozenset(self.ids)
+        place = Place(all_steps, all_steps - self.inner_ids)
+        for name in ("input", "signals"):
+            self.schemas(name)
+        self.fields(definition, document, place, frozenset(("output", "vars")))
+        place = self.variables(definition.vars, document, place)
+        self.steps(definition.steps, self.child(document, "steps"), place)
+        self.catches(definition.catch, document, place)
+        self.cleanup(definition.finally_, document, place)
+        if definition.has("output"):
+            self.report.template(self.child(document, "output"), place.naming(result="the raw output"))
+        return self.report.diagnostics
+
+    @staticmethod
+    def child(node: Node, key: str | int) -> Node:
+        return locate(node, (key,))[0]
+
+    def collect_ids(self, node: Node, inner: bool = False) -> None:
+        """Finds the ids of all steps, wherever steps stand, and those of iterations."""
+        for steps, within in _step_lists(node):
+            for step in steps if isinstance(steps, SequenceNode) else (steps,):
+                if not isinstance(step, Mapping):
+                    continue
+                entry = step.get("id")
+                deeper = inner or within
+                if entry is not None and isinstance(entry.value, Scalar):
+                    self.add_id(str(entry.value.value), entry.value, deeper)
+                self.collect_ids(step, deeper)
+
+    def add_id(self, id: str, node: Scalar, inner: bool) -> None:
+        first = self.ids.get(id)
+        if first is node:
+            return  # the same step by way of an alias
+        if first is not None:
+            self.report.add(
+                "DSL401",
+                f"two steps have the id `{id}`",
+                node.span,
+                related=("first defined here", first.span),
+            )
+            return
+        self.ids[id] = node
+        if inner:
+            self.inner_ids.add(id)
+
+    def schemas(self, name: str) -> None:
+        entry = self.document.get(name)
+        if entry is None:
+            return
+        if name == "input":
+            self.schema(entry.value, "DSL204")
+        elif isinstance(entry.value, Mapping):
+            for signal in entry.value.entries:
+                payload = signal.value.get("payload") if isinstance(signal.value, Mapping) else None
+                if payload is not None:
+                    self.schema(payload.value, "DSL204", bounded=True)
+
+    def schema(self, node: Node, code: str, bounded: bool = False) -> None:
+        try:
+            Draft202012Validator.check_schema(node.data())  # pyright: ignore[reportArgumentType]
+        except SchemaError as error:
+            place, key = locate(node, tuple(error.absolute_path))
+            span = place.span if isinstance(place, Scalar) else (key or place).span
+            self.report.add(code, f"this is no JSON Schema: {error.message[:200]}", span)
+            return
+        for key, value in _schema_keys(node):
+            if key.value == "$ref" and not str(value.data()).startswith("#"):
+                message = "only references inside the schema (`#...`) are followed"
+                self.report.add(code, message, value.span)
+            if bounded and key.value in ("pattern", "patternProperties"):
+                message = f"`{key.value}` is not allowed in the schema of a message"
+                hint = "messages are checked inside the workflow, where a pattern cannot be bounded"
+                self.report.add(code, message, key.span, hint)
+
+    # Steps.
+
+    def steps(self, steps: Sequence[StepBase], node: Node, place: Place) -> None:
+        """A sequence: each step sees those before it."""
+        for index, step in enumerate(steps):
+            self.step(step, cast("Mapping", self.child(node, index)), place)
+
+    def step(self, given: StepBase, node: Mapping, place: Place, alone: bool = False) -> None:
+        step = cast("Step", given)  # there are no others
+        own = place
+        if isinstance(step, BodyStep):
+            own = self.variables(step.vars, node, place)
+        self.fields(step, node, own, _LATER)
+        self.kind(step, node, own, alone)
+        if step.has("output"):
+            outer = own.naming(result="the raw output")
+            self.report.template(self.child(node, "output"), outer)
+        if step.id is not None:
+            own.visible.add(step.id)
+        self.compensation(step, node, own)
+        self.catches(step.catch, node, own)
+        self.cleanup(step.finally_, node, own)
+
+    def kind(self, step: Step, node: Mapping, place: Place, alone: bool) -> None:
+        match step:
+            case ActivityStep():
+                self.activity(step, node, alone)
+            case DoStep():
+                self.steps(step.do, self.child(node, "do"), place)
+            case ParallelStep():
+                self.parallel(step, node, place)
+            case ForeachStep():
+                self.foreach(step, node, place)
+            case SwitchStep():
+                self.switch(step, node, place)
+            case WaitSignalStep():
+                self.wait_signal(step, node)
+            case SetStep():
+                self.set(step, node, place)
+            case ReturnStep():
+                if place.undoing or place.cleaning:
+                    where = "a compensation" if place.undoing else "a `finally`"
+                    entry = node.get("return")
+                    assert entry is not None
+                    self.report.add("DSL107", f"`return` cannot stand in {where}", entry.key.span)
+            case RaiseStep():
+                self.raising(step, node)
+            case SleepStep() | ValueStep():
+                pass
+
+    def activity(self, step: ActivityStep, node: Mapping, alone: bool) -> None:
+        entry = node.get("activity")
+        assert entry is not None
+        if step.id is None and not alone:
+            hint = "its id is its name in Temporal's history"
+            self.report.add("DSL406", "an activity needs an `id`", entry.key.span, hint)
+        if "${" in step.activity:
+            message = "the name of an activity cannot be an expression"
+            self.report.add("DSL106", message, entry.value.span)
+        elif self.catalogue is not None and step.task_queue is None:
+            check_activity(step, node, self.catalogue, self.report)
+        both = node.get("args")
+        if step.has("with_") and both is not None:
+            self.report.add("DSL107", "`with` and `args` exclude one another", both.key.span)
+
+    def parallel(self, step: ParallelStep, node: Mapping, place: Place) -> None:
+        branches = self.child(node, "parallel")
+        seen: set[str] = set()
+        for name, steps in step.parallel.items():
+            branch = place.apart()
+            self.steps(steps, self.child(branches, name), branch)
+            seen |= branch.visible
+        place.visible.update(seen)
+
+    def foreach(self, step: ForeachStep, node: Mapping, place: Place) -> None:
+        for key, name in (("as", step.as_), ("index_as", step.index_as)):
+            entry = node.get(key)
+            if entry is not None and (name in place.names or (key == "index_as" and name == step.as_)):
+                self.report.add("DSL407", f"`{name}` already has a meaning here", entry.value.span)
+        inside = place.apart().naming(**{step.as_: "the item", step.index_as: "its index"})
+        self.steps(step.do, self.child(node, "do"), inside)
+        if step.has("collect"):
+            self.report.template(self.child(node, "collect"), inside)
+
+    def switch(self, step: SwitchStep, node: Mapping, place: Place) -> None:
+        cases = self.child(node, "switch")
+        seen: set[str] = set()
+        for index, case in enumerate(step.switch):
+            inside = place.apart()
+            case_node = cast("Mapping", self.child(cases, index))
+            self.fields(case, case_node, inside, frozenset())
+            body = "else" if case.has("else_") else "do"
+            self.steps(case.do or case.else_, self.child(case_node, body), inside)
+            seen |= inside.visible
+        place.visible.update(seen)
+
+    def wait_signal(self, step: WaitSignalStep, node: Mapping) -> None:
+        name = step.wait_signal
+        if name not in self.definition.signals:
+            hint = did_you_mean(name, self.definition.signals) or "declare it under `signals`"
+            span = self.child(node, "wait_signal").span
+            self.report.add("DSL501", f"the signal `{name}` is not declared", span, hint)
+
+    def set(self, step: SetStep, node: Mapping, place: Place) -> None:
+        for entry in cast("Mapping", self.child(node, "set")).entries:
+            if entry.name not in place.variables:
+                hint = did_you_mean(entry.name, place.variables) or "declare it under `vars`"
+                message = f"the variable `{entry.name}` is not declared"
+                self.report.add("DSL405", message, entry.key.span, hint)
+
+    def raising(self, step: RaiseStep, node: Mapping) -> None:
+        if "${" in step.raise_:
+            for name in ("message", "details"):
+                entry = node.get(name)
+                if entry is not None:
+                    message = f"an error that is raised again takes no `{name}`"
+                    self.report.add("DSL107", message, entry.key.span)
+
+    # What every step may have.
+
+    def fields(self, model: Model, node: Mapping, place: Place, leave: frozenset[str]) -> None:
+        """Checks the expressions that stand directly in a model."""
+        for name, field in type(model).model_fields.items():
+            if name in leave or not model.has(name):
+                continue
+            child = self.child(node, field.alias or name)
+            value = getattr(model, name)
+            if isinstance(value, Model):
+                self.fields(value, cast("Mapping", child), place, frozenset())
+                continue
+            role = next((m.role for m in field.metadata if isinstance(m, Leaf)), Role.PLAIN)
+            if role is Role.EXPRESSION and isinstance(child, Scalar):
+                self.report.expression(child, place)
+            elif role is not Role.PLAIN or name == "set":
+                self.report.template(child, place)
+
+    def variables(self, variables: dict[str, object], node: Mapping, place: Place) -> Place:
+        if not variables:
+            return place
+        entries = cast("Mapping", self.child(node, "vars"))
+        self.report.template(entries, place)
+        for entry in entries.entries:
+            if entry.name in place.variables:
+                message = f"the variable `{entry.name}` is declared round this step already"
+                self.report.add("DSL407", message, entry.key.span, "choose another name")
+        return place.declaring(variables)
+
+    def catches(self, catches: Sequence[Catch], node: Mapping, place: Place) -> None:
+        clauses = self.child(node, "catch")
+        inside = place.naming(error="the error")
+        for index, clause in enumerate(catches):
+            clause_node = cast("Mapping", self.child(clauses, index))
+            self.fields(clause, clause_node, inside, frozenset(("output",)))
+            if clause.do:
+                self.steps(clause.do, self.child(clause_node, "do"), inside)
+            if clause.has("output"):
+                self.report.template(self.child(clause_node, "output"), inside)
+
+    def cleanup(self, steps: Sequence[StepBase], node: Mapping, place: Place) -> None:
+        if steps:
+            inside = replace(place.naming(error="the error, or null"), cleaning=True)
+            self.steps(steps, self.child(node, "finally"), inside)
+
+    def compensation(self, step: StepBase, node: Mapping, place: Place) -> None:
+        if not step.compensate:
+            return
+        entry = node.get("compensate")
+        assert entry is not None
+        if place.undoing:
+            message = "a compensation has no compensation of its own"
+            self.report.add("DSL107", message, entry.key.span)
+            return
+        names = {"step": "status, input, output and error of the step", "error": "what happened"}
+        inside = replace(place.apart().naming(**names), undoing=True)
+        if isinstance(entry.value, Mapping):
+            self.step(step.compensate[0], entry.value, inside, alone=True)
+        else:
+            self.steps(step.compensate, entry.value, inside)
+
+
+def _step_lists(node: Node) -> list[tuple[Node, bool]]:
+    """The lists of steps directly in a step or a definition, and whether each is an iteration."""
+    if not isinstance(node, Mapping):
+        return []
+    found: list[tuple[Node, bool]] = []
+    for entry in node.entries:
+        match entry.name:
+            case "steps" | "finally":
+                found.append((entry.value, False))
+            case "do":
+                found.append((entry.value, node.get("foreach") is not None))
+            case "compensate":
+                found.append((entry.value, True))
+            case "parallel" if isinstance(entry.value, Mapping):
+                found += [(branch.value, False) for branch in entry.value.entries]
+            case "switch" | "catch" if isinstance(entry.value, SequenceNode):
+                for case in entry.value:
+                    if isinstance(case, Mapping):
+                        found += [(e.value, False) for e in case.entries if e.name in ("do", "else")]
+            case _:
+                pass
+    return found
+
+
+def _schema_keys(node: Node) -> list[tuple[Scalar, Node]]:
+    """Every key of a schema with its value, at any depth."""
+    found: list[tuple[Scalar, Node]] = []
+    if isinstance(node, Mapping):
+        for entry in node.entries:
+            found.append((entry.key, entry.value))
+            found += _schema_keys(entry.value)
+    elif isinstance(node, SequenceNode):
+        for item in node:
+            found += _schema_keys(item)
+    return found

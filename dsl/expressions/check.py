@@ -1,0 +1,77 @@
+"""References of an expression against what is known at load."""
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from .errors import Problem, nearest
+from .rules import Reference
+
+__all__ = ["Scope", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an expression may read in one place of a definition.
+
+    Attributes:
+        names: Root names in scope, each with a short doc.
+        variables: The variables (`vars.<name>`).
+        steps: Ids of the steps that may be read here.
+        all_steps: Every id of the definition.
+        observable: Ids of the steps whose `status` and `error` may be read from anywhere.
+    """
+
+    names: Mapping[str, str]
+    variables: AbstractSet[str]
+    steps: AbstractSet[str]
+    all_steps: AbstractSet[str]
+    observable: AbstractSet[str] = frozenset()
+
+
+def check(references: Iterable[Reference], scope: Scope) -> tuple[Problem, ...]:
+    """The problems of references in a scope, in the order of the source."""
+    problems = [problem for one in references if (problem := _check(one, scope))]
+    return tuple(sorted(problems, key=lambda problem: (problem.start, problem.end)))
+
+
+def _check(reference: Reference, scope: Scope) -> Problem | None:
+    path, start, end = reference.path, reference.start, reference.end
+    match reference.kind:
+        case "misuse":
+            code, message, hint = path
+            return Problem(code, message, start, end, hint)
+        case "bind" if path[0] in scope.names:
+            message = f"the variable `{path[0]}` hides the `{path[0]}` of this place"
+            return Problem("shadowed-name", message, start, end, "choose another name")
+        case "name" if path[0] not in scope.names:
+            return _unknown_name(path[0], start, end, scope)
+        case "vars" if path[1] not in scope.variables:
+            hint = nearest(path[1], sorted(scope.variables))
+            message = f"there is no variable `{path[1]}` here"
+            return Problem("unknown-variable", message, start, end, hint)
+        case "steps" if path[2:] in (("status",), ("error",)) and path[1] in scope.observable:
+            return None
+        case "steps" if path[1] not in scope.steps:
+            if path[1] in scope.all_steps:
+                message = f"the step `{path[1]}` cannot be read here"
+                return Problem("step-not-visible", message, start, end)
+            hint = nearest(path[1], sorted(scope.steps)) or nearest(
+                path[1], sorted(scope.all_steps)
+            )
+            message = f"there is no step `{path[1]}`"
+            return Problem("unknown-step", message, start, end, hint)
+        case _:
+            return None
+
+
+def _unknown_name(name: str, start: int, end: int, scope: Scope) -> Problem:
+    if name in scope.variables:
+        hint = f"write `vars.{name}`"
+    elif name in scope.steps:
+        hint = f"write `steps.{name}.output`"
+    else:
+        hint = nearest(name, (*sorted(scope.names), "steps", "vars"))
+        if hint is None:
+            hint = f'write `"{name}"` for a string' if name.isascii() else None
+    return Problem("unknown-name", f"there is nothing named `{name}` here", start, end, hint)

@@ -1,0 +1,99 @@
+"""Nodes to models: pydantic reads the plain values, its findings get their places here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from dsl.diagnostics import Diagnostic
+from dsl.model.definition import Definition
+from dsl.model.leaves import describe
+from dsl.source import Source, Span
+from dsl.syntax import Mapping as MappingNode
+from dsl.syntax import Node, Scalar, locate
+
+__all__ = ["bind"]
+
+_TYPES = {
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "dict_type": "a map",
+    "list_type": "a list",
+}
+
+
+def bind(node: Node, source: Source) -> tuple[Definition | None, list[Diagnostic]]:
+    """Reads a document as a definition.
+
+    Returns:
+        The definition, or None where its structure is wrong, and all that is wrong with it.
+    """
+    if not isinstance(node, MappingNode):
+        message = f"a definition is a map, this is {describe(node.data())}"
+        hint = "it begins with `dsl: 1`"
+        return None, [Diagnostic("DSL005", message, source, _start(node), hint)]
+    try:
+        return Definition.model_validate(node.data()), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, [_diagnostic(detail, node, source) for detail in details]
+
+
+def _start(node: Node) -> Span:
+    return Span(node.span.start, min(node.span.end, node.span.start + 1))
+
+
+def _diagnostic(detail: ErrorDetails, root: Node, source: Source) -> Diagnostic:
+    path = tuple(part for part in detail["loc"] if part != "[key]")
+    node, key = locate(root, path)
+    name = str(path[-1]) if path else ""
+    context = cast("Mapping[str, Any]", detail.get("ctx", {}))
+    match detail["type"]:
+        case "unknown_key":
+            span = key.span if key else _start(node)
+            hint = str(context["hint"])
+            if isinstance(node, Scalar) and node.value is None and node.style == "":
+                parent, _ = locate(root, path[:-1])
+                if isinstance(parent, MappingNode) and parent.flow:
+                    hint = "a text with a comma inside { } must be quoted"
+            return Diagnostic("DSL101", f"unknown key `{name}`", source, span, hint)
+        case "missing":
+            owner = " of a definition" if len(path) == 1 else ""
+            return Diagnostic(
+                "DSL102", f"the key `{name}`{owner} is missing", source, _key_or_start(node, key)
+            )
+        case "too_short":
+            return Diagnostic(
+                "DSL106", f"`{_owner(path)}` must not be empty", source, _key_or_start(node, key)
+            )
+        case "mistake":
+            span = node.span if isinstance(node, Scalar) else _key_or_start(node, key)
+            if detail["loc"] and detail["loc"][-1] == "[key]" and key is not None:
+                span = key.span
+            message = str(context["message"])
+            if message.startswith("must "):
+                message = f"`{_owner(path)}` {message}"
+            return Diagnostic(str(context["code"]), message, source, span, context["hint"])
+        case kind:
+            wanted = _TYPES.get(kind, "something else")
+            value = node.data()
+            message = f"`{_owner(path)}` must be {wanted}, is {describe(value)}"
+            hint = "it has no value" if value is None else None
+            return Diagnostic("DSL105", message, source, _key_or_start(node, key), hint)
+
+
+def _key_or_start(node: Node, key: Scalar | None) -> Span:
+    return key.span if key else _start(node)
+
+
+def _owner(path: tuple[str | int, ...]) -> str:
+    """The last key of a path, with the indexes behind it: `catch[0]`."""
+    indexes: list[str] = []
+    for part in reversed(path):
+        if isinstance(part, str):
+            return part + "".join(reversed(indexes))
+        indexes.append(f"[{part}]")
+    return "the document"

@@ -1,0 +1,205 @@
+"""What steps of every kind share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    core_schema,
+)
+
+from dsl.diagnostics import did_you_mean
+from dsl.model.leaves import (
+    DURATION,
+    ERROR_TYPE,
+    EXPRESSION,
+    VARIABLE,
+    STEP_ID,
+    TEMPLATE,
+    TEXT,
+    count,
+    describe,
+    mistake,
+)
+
+__all__ = ["AnyStep", "BodyStep", "Catch", "Model", "Retry", "StepBase"]
+
+
+class _StepType:
+    """Metadata that makes a field of the model a step of any kind."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: Any) -> Any:
+            from dsl.steps import read_step  # the kinds are made of what is in this module
+
+            return read_step(value)
+
+        return core_schema.no_info_plain_validator_function(read)
+
+    @staticmethod
+    def __get_pydantic_json_schema__(
+        core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"$ref": "#/$defs/Step"}
+
+
+if TYPE_CHECKING:
+    AnyStep = StepBase
+else:
+    AnyStep = Annotated[Any, _StepType]
+
+
+class Model(BaseModel):
+    """A map of the language with a fixed set of keys. Immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Tells an unknown key what the known ones are, while the model is at hand."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                error.title, [cls._explained(detail) for detail in error.errors(include_url=False)]
+            ) from None
+
+    @classmethod
+    def _explained(cls, detail: ErrorDetails) -> InitErrorDetails:
+        kind, loc, context = detail["type"], detail["loc"], detail.get("ctx", {})
+        if kind == "extra_forbidden" and len(loc) == 1:
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            hint = did_you_mean(str(loc[0]), known) or "known here: " + ", ".join(known)
+            explained = PydanticCustomError("unknown_key", "unknown key", {"hint": hint})
+        elif kind in ("mistake", "unknown_key"):
+            explained = PydanticCustomError(kind, "{message}", context)
+        else:
+            return InitErrorDetails(type=kind, loc=loc, input=detail["input"], ctx=context)
+        return InitErrorDetails(type=explained, loc=loc, input=detail["input"])
+
+    def has(self, field: str) -> bool:
+        """Whether the author wrote this key. Tells `output: null` from no `output`."""
+        return field in self.model_fields_set
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise mistake("DSL105", f"must be a number, is {describe(value)}")
+    if value < 1:
+        raise mistake("DSL106", f"must be 1 or more, is {value}")
+    return value
+
+
+class Retry(Model):
+    """Temporal's retry policy."""
+
+    maximum_attempts: Annotated[int | str | None, count(1, "unlimited")] = Field(
+        None, description="How often it is tried in all. `unlimited` for no bound."
+    )
+    initial_interval: Annotated[str | None, DURATION] = Field(
+        None, description="The wait before the second attempt. Default 1s."
+    )
+    backoff_coefficient: Annotated[float | None, BeforeValidator(_number)] = Field(
+        None,
+        description="By how much each wait is longer than the one before. Default 2.",
+        json_schema_extra={"minimum": 1},
+    )
+    maximum_interval: Annotated[str | None, DURATION] = Field(
+        None, description="The longest wait. Default 100 times the first."
+    )
+    non_retryable_error_types: list[Annotated[str, ERROR_TYPE]] = Field(
+        default_factory=list[str],
+        description="Types of errors after which there is no further attempt.",
+    )
+
+
+class Catch(Model):
+    """What to do about an error."""
+
+    errors: list[Annotated[str, ERROR_TYPE]] = Field(
+        default_factory=list[str],
+        description="The types of errors it is for, such as `Timeout`. Without it: any error.",
+        min_length=1,
+    )
+    when: Annotated[str | None, EXPRESSION] = Field(
+        None, description="Only if this is true. Sees `error`."
+    )
+    do: list[AnyStep] = Field(
+        default_factory=list[AnyStep], description="The steps to run. They see `error`.", min_length=1
+    )
+    output: Annotated[Any, TEMPLATE] = Field(
+        None, description="The step's output. Default: the output of the last step of `do`."
+    )
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+class StepBase(Model):
+    """The keys that every step may have."""
+
+    kind: ClassVar[str]
+    """The key that makes a step one of this kind."""
+
+    id: Annotated[str | None, STEP_ID] = Field(
+        None, description="A name for the step, unique in the definition: `steps.<id>.output`."
+    )
+    description: Annotated[str | None, TEXT] = Field(
+        None, description="What the step is for. Shown in Temporal's UI."
+    )
+    if_: Annotated[str | None, EXPRESSION] = Field(
+        None, alias="if", description="Skip the step unless this expression is true."
+    )
+    timeout: Annotated[str | None, DURATION] = Field(
+        None,
+        description="For the whole step, all its attempts together. When it is over the step is "
+        "cancelled and fails with an error of type `Timeout`.",
+    )
+    output: Annotated[Any, TEMPLATE] = Field(
+        None, description="Replaces the step's output. Sees the raw one as `result`."
+    )
+    catch: list[Catch] = Field(
+        default_factory=list[Catch],
+        description="What to do about errors. The first that matches is taken.",
+        min_length=1,
+    )
+    finally_: list[AnyStep] = Field(
+        default_factory=list[AnyStep],
+        alias="finally",
+        description="Steps that run however the step ended, cancellation included.",
+        min_length=1,
+    )
+    compensate: Annotated[list[AnyStep], BeforeValidator(_one_or_many)] = Field(
+        default_factory=list[AnyStep],
+        description="How to undo the step: a step without an id, or a list of steps. Sees `step` "
+        "(`status`, `input`, `output`, `error`) and `error`.",
+        min_length=1,
+    )
+
+
+class BodyStep(StepBase):
+    """A step with a body."""
+
+    vars: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
+        default_factory=dict[str, Any],
+        description="Variables of the body, with their first values. Change them with `set`.",
+    )

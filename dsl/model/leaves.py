@@ -1,0 +1,304 @@
+"""The leaf types of the model: how each is read from YAML, and what its JSON Schema says.
+
+A leaf reads a plain value and gives its normal form, or raises `Mistake` in the author's
+words. Pydantic carries the mistakes with their paths; `dsl.model.bind` gives them places.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from dsl.diagnostics import did_you_mean
+from dsl.durations import parse_duration
+from dsl.expressions import FUNCTIONS, RESERVED, strip_braces
+
+__all__ = [
+    "ANY",
+    "BRANCH",
+    "DEFINITION_NAME",
+    "DURATION",
+    "ERROR_TYPE",
+    "EXPRESSION",
+    "EXPRESSION_OR_LIST",
+    "FLAG",
+    "JSON_SCHEMA",
+    "LOCAL_NAME",
+    "MESSAGE_NAME",
+    "STEP_ID",
+    "TEMPLATE",
+    "TEXT",
+    "TEXT_TEMPLATE",
+    "VARIABLE",
+    "Leaf",
+    "Role",
+    "choice",
+    "constant",
+    "count",
+    "describe",
+    "mistake",
+    "template_map",
+]
+
+
+class Role(Enum):
+    """What the checker and the compiler do with a leaf."""
+
+    PLAIN = "plain"
+    EXPRESSION = "expression"
+    TEMPLATE = "template"
+
+
+def mistake(code: str, message: str, hint: str | None = None) -> PydanticCustomError:
+    """An author's mistake, to be raised by a validator."""
+    context = {"code": code, "message": message, "hint": hint}
+    return PydanticCustomError("mistake", "{message}", context)
+
+
+def describe(value: object) -> str:
+    """A value in the author's words: `the text "ten"`, `a list`."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            shown = value if len(value) <= 40 else value[:37] + "..."
+            return f'the text "{shown}"'
+        case list():
+            return "a list"
+        case _:
+            return "a map"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Metadata that makes a field of the model a leaf.
+
+    Args:
+        role: What stands there.
+        read: From the plain value to its normal form. Raises `mistake(...)`.
+        schema: Its JSON Schema.
+    """
+
+    role: Role
+    read: Callable[[Any], Any]
+    schema: dict[str, Any] = field(hash=False)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return dict(self.schema)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise mistake("DSL105", f"must be a text, is {describe(value)}")
+    return value
+
+
+def _expression(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if not isinstance(value, str):
+        hint = None
+        if isinstance(value, list | dict):
+            bracket = "[" if isinstance(value, list) else "{"
+            hint = f"an expression that begins with {bracket} must be in quotes"
+        raise mistake("DSL307", f"must be an expression, is {describe(value)}", hint)
+    bare = strip_braces(value)[0].strip()
+    if not bare:
+        raise mistake("DSL307", "must be an expression, is empty")
+    return bare
+
+
+def _expression_or_list(value: Any) -> str | list[Any]:
+    return list(value) if isinstance(value, list) else _expression(value)  # pyright: ignore
+
+
+def _duration(value: Any) -> str:
+    """The normal form of a duration: its seconds, or the template that gives it."""
+    if isinstance(value, str):
+        if "${" in value:
+            return value
+        seconds = parse_duration(value)
+        if seconds is not None:
+            return f"{int(seconds) if seconds == int(seconds) else seconds}s"
+        hint = "write 250ms, 30s, 5m, 1h30m, 2d or PT5M"
+        raise mistake("DSL201", f"must be a duration, is {describe(value)}", hint)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        hint = f"write {value}s"
+        raise mistake("DSL201", f"must be a duration with its unit, is {describe(value)}", hint)
+    raise mistake("DSL201", f"must be a duration, is {describe(value)}", "write 30s")
+
+
+def _name(
+    what: str, pattern: str, example: str, taken: Container[str] = ()
+) -> Callable[[Any], str]:
+    match = re.compile(pattern).fullmatch
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise mistake("DSL105", f"must be a name, is {describe(value)}")
+        if not match(value):
+            raise mistake("DSL202", f"`{value[:60]}` is no name of {what}", f"write it like {example}")
+        if value in taken:
+            word = "the name of a function" if value in FUNCTIONS else "a reserved word"
+            raise mistake("DSL203", f"`{value}` is {word}", f"for example `the_{value}`")
+        return value
+
+    return read
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise mistake("DSL105", f"must be true or false, is {describe(value)}")
+    return value
+
+
+def _json_schema(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise mistake("DSL204", f"must be a JSON Schema, is {describe(value)}")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def choice(*words: str) -> Leaf:
+    """One of a few words."""
+
+    def read(value: Any) -> str:
+        if value not in words:
+            shown = ", ".join(f"`{word}`" for word in words)
+            hint = did_you_mean(value, words) if isinstance(value, str) else None
+            raise mistake("DSL106", f"must be one of {shown}, is {describe(value)}", hint)
+        return value
+
+    return Leaf(Role.PLAIN, read, {"enum": list(words)})
+
+
+def constant(only: bool) -> Leaf:
+    """One value: the kind keys that take nothing else."""
+
+    def read(value: Any) -> bool:
+        if value is not only:
+            raise mistake("DSL106", f"must be {str(only).lower()}, is {describe(value)}")
+        return only
+
+    return Leaf(Role.PLAIN, read, {"const": only})
+
+
+def count(least: int, word: str | None = None) -> Leaf:
+    """A whole number of at least `least`, or a word that stands for none."""
+
+    def read(value: Any) -> int | str:
+        if word is not None and value == word:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int):
+            other = f" or `{word}`" if word else ""
+            raise mistake("DSL105", f"must be a whole number{other}, is {describe(value)}")
+        if value < least:
+            hint = f"write `{word}`" if word and value == 0 else None
+            raise mistake("DSL106", f"must be {least} or more, is {value}", hint)
+        return value
+
+    schema: dict[str, Any] = {"type": "integer", "minimum": least}
+    if word is not None:
+        schema = {"anyOf": [schema, {"const": word}]}
+    return Leaf(Role.PLAIN, read, schema)
+
+
+def _template_map(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise mistake("DSL105", f"must be a map, is {describe(value)}")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _template_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise mistake("DSL105", f"must be a text, is {describe(value)}")
+    if not value:
+        raise mistake("DSL106", "must not be empty")
+    return value
+
+
+def template_map() -> Leaf:
+    """A map whose values are templates."""
+    return Leaf(Role.TEMPLATE, _template_map, {"type": "object"})
+
+
+_ID = "[a-z][a-z0-9_]*"
+_MESSAGE = "[A-Za-z_][A-Za-z0-9_]*"
+_DEFINITION = "[A-Za-z][A-Za-z0-9_.-]*"
+_EXPRESSION_SCHEMA: dict[str, Any] = {"type": ["string", "boolean", "number"]}
+
+ANY = Leaf(Role.PLAIN, lambda value: value, {})
+TEXT = Leaf(Role.PLAIN, _text, {"type": "string"})
+FLAG = Leaf(Role.PLAIN, _flag, {"type": "boolean"})
+TEMPLATE = Leaf(Role.TEMPLATE, lambda value: value, {})
+TEXT_TEMPLATE = Leaf(Role.TEMPLATE, _template_text, {"type": "string", "minLength": 1})
+EXPRESSION = Leaf(Role.EXPRESSION, _expression, _EXPRESSION_SCHEMA)
+EXPRESSION_OR_LIST = Leaf(
+    Role.EXPRESSION, _expression_or_list, {"type": ["string", "array"]}
+)
+DURATION = Leaf(
+    Role.TEMPLATE,
+    _duration,
+    {
+        "type": "string",
+        "pattern": r"^\s*([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+\s*$|^\s*P.+$|\$\{",
+        "examples": ["30s", "5m", "1h30m", "2d", "PT5M"],
+    },
+)
+STEP_ID = Leaf(
+    Role.PLAIN,
+    _name("a step", _ID, "`charge_card`", RESERVED),
+    {"type": "string", "pattern": f"^{_ID}$"},
+)
+VARIABLE = Leaf(
+    Role.PLAIN,
+    _name("a variable", _ID, "`total_amount`", RESERVED),
+    {"type": "string", "pattern": f"^{_ID}$"},
+)
+LOCAL_NAME = Leaf(
+    Role.PLAIN,
+    _name("an item", _ID, "`line_item`", RESERVED | set(FUNCTIONS)),
+    {"type": "string", "pattern": f"^{_ID}$"},
+)
+BRANCH = Leaf(
+    Role.PLAIN,
+    _name("a branch", _ID, "`hotel`"),
+    {"type": "string", "pattern": f"^{_ID}$"},
+)
+MESSAGE_NAME = Leaf(
+    Role.PLAIN,
+    _name("a message", _MESSAGE, "`approval`"),
+    {"type": "string", "pattern": f"^{_MESSAGE}$"},
+)
+DEFINITION_NAME = Leaf(
+    Role.PLAIN,
+    _name("a definition", _DEFINITION, "`order-fulfilment`"),
+    {"type": "string", "pattern": f"^{_DEFINITION}$"},
+)
+ERROR_TYPE = Leaf(
+    Role.PLAIN,
+    _template_text,
+    {"type": "string", "minLength": 1, "examples": ["Timeout", "CardDeclined"]},
+)
+JSON_SCHEMA = Leaf(
+    Role.PLAIN, _json_schema, {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+)

@@ -1,0 +1,100 @@
+"""The kinds of steps, one module each."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from dsl.diagnostics import did_you_mean
+from dsl.model.common import BodyStep, StepBase
+from dsl.model.leaves import describe, mistake
+from dsl.steps.activity import ActivityStep
+from dsl.steps.do import DoStep
+from dsl.steps.foreach import ForeachStep
+from dsl.steps.parallel import ParallelStep
+from dsl.steps.raise_ import RaiseStep
+from dsl.steps.return_ import ReturnStep
+from dsl.steps.set import SetStep
+from dsl.steps.sleep import SleepStep
+from dsl.steps.switch import Case, SwitchStep
+from dsl.steps.value import ValueStep
+from dsl.steps.wait_signal import WaitSignalStep
+
+__all__ = [
+    "KINDS",
+    "ActivityStep",
+    "Case",
+    "DoStep",
+    "ForeachStep",
+    "ParallelStep",
+    "RaiseStep",
+    "ReturnStep",
+    "SetStep",
+    "SleepStep",
+    "Step",
+    "SwitchStep",
+    "ValueStep",
+    "WaitSignalStep",
+    "read_step",
+]
+
+KINDS: tuple[type[StepBase], ...] = (
+    ActivityStep,
+    DoStep,
+    ParallelStep,
+    ForeachStep,
+    SwitchStep,
+    SleepStep,
+    WaitSignalStep,
+    ValueStep,
+    SetStep,
+    RaiseStep,
+    ReturnStep,
+)
+"""Every kind of step, in the order of the reference."""
+
+_BY_KEY = {cls.kind: cls for cls in KINDS}
+
+
+def read_step(value: Any) -> StepBase:
+    """Reads a step of whatever kind it is."""
+    if isinstance(value, StepBase):
+        return value
+    if not isinstance(value, dict):
+        raise mistake(
+            "DSL105", f"a step must be a map, is {describe(value)}", "- id: ...\n  activity: ..."
+        )
+    return _BY_KEY[_kind(cast("dict[str, Any]", value))].model_validate(value)
+
+
+def _kind(step: dict[str, Any]) -> str:
+    """The kind key of a step. `do` is a kind only where no other stands beside it."""
+    keys = [key for key in step if key in _BY_KEY]
+    others = [key for key in keys if key != "do"]
+    if len(others) > 1:
+        shown = " and ".join(f"`{key}`" for key in others)
+        raise mistake("DSL104", f"a step has one kind, this one has {shown}", "make two steps of it")
+    if others or keys:
+        return (others or keys)[0]
+    known = {field.alias or name for name, field in BodyStep.model_fields.items()}
+    hints = (did_you_mean(key, _BY_KEY) for key in step if key not in known)
+    raise mistake(
+        "DSL103",
+        "a step needs a kind: one of " + ", ".join(f"`{key}`" for key in _BY_KEY),
+        next((hint for hint in hints if hint), None),
+    )
+
+
+Step = (
+    ActivityStep
+    | DoStep
+    | ParallelStep
+    | ForeachStep
+    | SwitchStep
+    | SleepStep
+    | WaitSignalStep
+    | ValueStep
+    | SetStep
+    | RaiseStep
+    | ReturnStep
+)
+"""A step of any kind."""

@@ -1,0 +1,23 @@
+"""`set`: change variables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from dsl.model.common import StepBase
+from dsl.model.leaves import VARIABLE, TEMPLATE
+
+__all__ = ["SetStep"]
+
+
+class SetStep(StepBase):
+    """Gives variables new values, all at once. Its output is the map."""
+
+    kind: ClassVar[str] = "set"
+
+    set: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
+        description="The variables and their new values, which are made from the old state.",
+        min_length=1,
+    )

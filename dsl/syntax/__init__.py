@@ -1,0 +1,18 @@
+"""YAML text to nodes that know their places."""
+
+from dsl.syntax.compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, compose, read
+from dsl.syntax.nodes import Entry, Mapping, Node, Scalar, Sequence, locate
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "Entry",
+    "Mapping",
+    "Node",
+    "Scalar",
+    "Sequence",
+    "compose",
+    "locate",
+    "read",
+]

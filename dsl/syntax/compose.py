@@ -1,0 +1,292 @@
+"""YAML text to nodes. The only module that imports yaml.
+
+The events of PyYAML's parser are composed here, not by PyYAML: so that a hostile file is
+refused while it is read (depth, expansion of aliases), plain scalars mean what YAML 1.2
+says, and a second mistake of the same kind is reported together with the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dsl.diagnostics import Diagnostic
+from dsl.source import Source, Span
+from dsl.syntax.nodes import Entry, Mapping, Node, Scalar, Sequence
+from dsl.syntax.scalars import NotInJson, resolve
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "compose", "read"]
+
+MAX_BYTES = 4 * 1024 * 1024
+"""The largest file that is read, in bytes."""
+MAX_DEPTH = 100
+"""The deepest nesting of maps and lists."""
+MAX_NODES = 500_000
+"""The most nodes of a document, each use of an alias counted in full."""
+
+_STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))
+
+
+def read(path: Path, name: str | None = None) -> tuple[Source | None, list[Diagnostic]]:
+    """Reads a file as text.
+
+    Args:
+        path: The file.
+        name: How messages call it; the path where none is given.
+    """
+    name = name or str(path)
+    nothing = Source(name, "")
+
+    def refuse(code: str, message: str, hint: str | None = None) -> tuple[None, list[Diagnostic]]:
+        return None, [Diagnostic(code, message, nothing, Span(0, 0), hint)]
+
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return refuse("DSL001", "there is no such file", _nearby(path))
+    except IsADirectoryError:
+        return refuse("DSL001", "this is a folder, not a file")
+    except OSError as error:
+        return refuse("DSL001", f"the file cannot be read: {error.strerror or error}")
+    if len(raw) > MAX_BYTES:
+        size = path.stat().st_size
+        return refuse(
+            "DSL002", f"the file has {size:,} bytes; a definition may have {MAX_BYTES:,} at most"
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return refuse("DSL003", f"this is no text in UTF-8 (byte {error.start} is none)")
+    if "\0" in text:
+        return refuse("DSL003", "this is no text: it has NUL bytes")
+    return Source(name, text), []
+
+
+def _nearby(path: Path) -> str | None:
+    from dsl.diagnostics import did_you_mean
+
+    try:
+        return did_you_mean(path.name, sorted(p.name for p in path.parent.iterdir()))
+    except OSError:
+        return f"there is no folder {path.parent} either"
+
+
+def compose(source: Source) -> tuple[list[Node], list[Diagnostic]]:
+    """Reads the documents of a YAML text.
+
+    Returns:
+        The documents that have any content, as far as the text can be read, and what is wrong.
+    """
+    composer = _Composer(source)
+    documents: list[Node] = []
+    try:
+        for node in composer.documents():
+            if not (isinstance(node, Scalar) and node.value is None and node.style == ""):
+                documents.append(node)
+    except _Refused as refused:
+        composer.diagnostics.append(refused.diagnostic)
+    except yaml.YAMLError as error:
+        composer.diagnostics.append(_syntax_error(source, error))
+    return documents, composer.diagnostics
+
+
+class _Refused(Exception):
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+
+
+@dataclass(slots=True)
+class _Composer:
+    source: Source
+    diagnostics: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    anchors: dict[str, tuple[Node, int]] = field(default_factory=dict[str, tuple[Node, int]])
+
+    def documents(self) -> Iterator[Node]:
+        # The loader's events carry no types; one name for them keeps the rest typed.
+        events: Any = yaml.parse(self.source.text, Loader=yaml.SafeLoader)
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self.anchors.clear()
+                node, _ = self.node(next(events), events, 1)
+                yield node
+
+    def node(self, event: Any, events: Any, depth: int) -> tuple[Node, int]:
+        """Composes the node that `event` begins; returns it with its expanded size."""
+        span = Span(event.start_mark.index, event.end_mark.index)
+        if depth > MAX_DEPTH:
+            self.refuse("DSL006", f"nested more than {MAX_DEPTH} levels deep", span)
+        if isinstance(event, yaml.AliasEvent):
+            anchor = self.anchors.get(event.anchor)
+            if anchor is None:
+                raise _Refused(
+                    Diagnostic(
+                        "DSL004",
+                        f"the alias *{event.anchor} names no anchor before it",
+                        self.source,
+                        span,
+                        f"a text that begins with * must be quoted: '*{event.anchor}'",
+                    )
+                )
+            return anchor
+        if isinstance(event, yaml.ScalarEvent):
+            result: tuple[Node, int] = (self.scalar(event, span), 1)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self.check_tag(event, span)
+            result = self.sequence(events, depth, span)
+        else:
+            self.check_tag(event, span)
+            result = self.mapping(events, depth, span, bool(event.flow_style))
+        if event.anchor:
+            self.anchors[event.anchor] = result
+        return result
+
+    def sequence(self, events: Any, depth: int, span: Span) -> tuple[Node, int]:
+        items: list[Node] = []
+        size = 1
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            item, item_size = self.node(event, events, depth + 1)
+            items.append(item)
+            size = self.grown(size + item_size, span)
+        return Sequence(tuple(items), Span(span.start, event.end_mark.index)), size
+
+    def mapping(self, events: Any, depth: int, span: Span, flow: bool) -> tuple[Node, int]:
+        entries: dict[str, Entry] = {}
+        merged: dict[str, Entry] = {}
+        size = 1
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            key, _ = self.node(event, events, depth + 1)
+            value, value_size = self.node(next(events), events, depth + 1)
+            size = self.grown(size + value_size, span)
+            if isinstance(key, Scalar) and key.value == "<<" and key.style == "":
+                self.merge(value, merged)
+                continue
+            name = self.key_name(key)
+            if name is None:
+                continue
+            assert isinstance(key, Scalar)
+            if name in entries:
+                first = ("first defined here", entries[name].key.span)
+                self.report("DSL008", f"the key `{name}` stands twice", key.span, related=first)
+                continue
+            entries[name] = Entry(key, name, value)
+        for name, entry in merged.items():
+            entries.setdefault(name, entry)
+        return Mapping(tuple(entries.values()), Span(span.start, event.end_mark.index), flow), size
+
+    def merge(self, value: Node, merged: dict[str, Entry]) -> None:
+        for part in value if isinstance(value, Sequence) else (value,):
+            if not isinstance(part, Mapping):
+                self.report("DSL004", "a merge key `<<` takes a map or a list of maps", part.span)
+                continue
+            for entry in part.entries:
+                merged.setdefault(entry.name, entry)
+
+    def key_name(self, key: Node) -> str | None:
+        if isinstance(key, Scalar) and isinstance(key.value, str):
+            return key.value
+        shown = self.source.text[key.span.start : key.span.end][:40].strip()
+        hint = f'write "{shown}"' if isinstance(key, Scalar) else None
+        if not isinstance(key, Scalar) and "${" in self.source.text[max(0, key.span.start - 1) :][:3]:
+            hint = "a text with ${ } inside { } or [ ] must be quoted"
+        self.report("DSL010", "a key must be a text", key.span, hint)
+        return None
+
+    def scalar(self, event: Any, span: Span) -> Scalar:
+        style = event.style or ""
+        text: str = event.value
+        tag: str | None = event.tag
+        if tag is not None and tag not in _STR_TAGS:
+            self.check_tag(event, span)
+        if style == "" and tag is None:
+            try:
+                return Scalar(resolve(text), span, style, self.source)
+            except NotInJson:
+                self.report(
+                    "DSL011",
+                    f"{text[:40]} is a number that JSON and 64 bits cannot hold",
+                    span,
+                    f'as a text: "{text[:40]}"',
+                )
+        return Scalar(text, span, style, self.source)
+
+    def check_tag(self, event: Any, span: Span) -> None:
+        if event.tag is None or event.tag in _STR_TAGS or event.tag.startswith("tag:yaml.org,2002"):
+            return
+        start = self.source.text.rfind("!", 0, max(span.start, span.end) + 1)
+        at = span if start < 0 else Span(min(start, span.start), span.end)
+        self.report(
+            "DSL009",
+            f"the tag {event.tag} has no meaning here",
+            at,
+            "a text that begins with ! must be quoted; in an expression write `not`",
+        )
+
+    def grown(self, size: int, span: Span) -> int:
+        if size > MAX_NODES:
+            self.refuse(
+                "DSL007", f"with its aliases expanded this has more than {MAX_NODES:,} values", span
+            )
+        return size
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        hint: str | None = None,
+        related: tuple[str, Span] | None = None,
+    ) -> None:
+        self.diagnostics.append(
+            Diagnostic(
+                code, message, self.source, span, hint, related=(related,) if related else ()
+            )
+        )
+
+    def refuse(self, code: str, message: str, span: Span) -> None:
+        raise _Refused(Diagnostic(code, message, self.source, span))
+
+
+_WORDS = {
+    "mapping values are not allowed here": (
+        "a `: ` that is no key here",
+        "put a text that contains `: ` in quotes",
+    ),
+    "could not find expected ':'": ("a key without its `:`", None),
+    "found character '\\t' that cannot start any token": (
+        "a tab where spaces must stand",
+        "indent with spaces",
+    ),
+}
+
+
+def _syntax_error(source: Source, error: yaml.YAMLError) -> Diagnostic:
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        at = mark.index if mark else 0
+        problem = error.problem or error.context or "cannot be read"
+        message, hint = _WORDS.get(problem, (problem, None))
+        before = source.text[max(0, at - 1) : at + 1]
+        if "$" in before and "{" in source.text[at : at + 2]:
+            return Diagnostic(
+                "DSL012",
+                "an expression inside { } or [ ] must be quoted",
+                source,
+                Span(max(0, at - 1), at + 1),
+                'write "${ ... }", or put the map or list on lines of its own',
+            )
+        related = ()
+        if error.context and error.context_mark and error.context_mark.index != at:
+            place = error.context_mark.index
+            related = ((error.context, Span(place, place + 1)),)
+        return Diagnostic("DSL004", message, source, Span(at, at + 1), hint, related=related)
+    position = getattr(error, "position", 0)
+    at = position if isinstance(position, int) else 0
+    char = source.text[at : at + 1]
+    return Diagnostic(
+        "DSL003", f"the character U+{ord(char or ' '):04X} may not stand in YAML", source, Span(at, at)
+    )

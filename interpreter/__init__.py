@@ -1,0 +1,1 @@
+"""Runs definitions on Temporal."""

@@ -1,0 +1,91 @@
+"""Reaching a Temporal server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio.client import Client, TLSConfig
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+from interpreter.cli.errors import CliError, Exit
+from interpreter.cli.options import Settings
+
+__all__ = ["configured", "connect", "rpc_error"]
+
+_PATIENCE = 10.0
+_REFUSED = 1.0
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = dict(
+            ClientConfig.load_client_connect_config(profile=settings.profile)
+        )
+    except Exception as error:
+        raise CliError(f"Temporal's configuration cannot be read: {error}") from None
+    if settings.address is not None:
+        config["target_host"] = settings.address
+    if settings.namespace is not None:
+        config["namespace"] = settings.namespace
+    if settings.api_key is not None:
+        config["api_key"] = settings.api_key
+    paths = (settings.tls_ca_path, settings.tls_cert_path, settings.tls_key_path)
+    if settings.tls is not None or settings.tls_server_name or any(paths):
+        try:
+            ca, cert, key = (path.read_bytes() if path else None for path in paths)
+        except OSError as error:
+            raise CliError(f"{error.filename}: {error.strerror}") from None
+        config["tls"] = settings.tls is not False and TLSConfig(
+            server_root_ca_cert=ca,
+            client_cert=cert,
+            client_private_key=key,
+            domain=settings.tls_server_name,
+        )
+    return config
+
+
+def configured(settings: Settings) -> bool:
+    """Whether a server was named, by an option, the environment or a profile."""
+    return "target_host" in _config(settings)
+
+
+async def connect(settings: Settings) -> Client:
+    """Connects to the server that was named, else to localhost:7233.
+
+    Raises:
+        CliError: if it cannot be reached.
+    """
+    config = _config(settings)
+    address = config.pop("target_host", "localhost:7233")
+    unreachable = CliError(
+        f"no Temporal server answers at {address}",
+        Exit.UNREACHABLE,
+        "name one with --address, start one with `temporal server start-dev`, "
+        "or use `temporal-dsl run`, which brings its own",
+    )
+    if not config.get("tls"):
+        host, _, port = address.rpartition(":")
+        try:
+            connection = asyncio.open_connection(host.strip("[]"), int(port))
+            _, writer = await asyncio.wait_for(connection, _REFUSED)
+        except (OSError, TimeoutError):
+            raise unreachable from None
+        except ValueError:
+            raise CliError(f"{address} is no address: it must be host:port") from None
+        writer.close()
+    try:
+        return await asyncio.wait_for(Client.connect(address, **config), _PATIENCE)
+    except (RuntimeError, TimeoutError, OSError) as error:
+        unreachable.message += f": {error}" if str(error) else ""
+        raise unreachable from None
+
+
+def rpc_error(error: RPCError, what: str) -> CliError:
+    """What an answer of the server means to the user."""
+    if error.status == RPCStatusCode.NOT_FOUND:
+        return CliError(f"{what}: {error.message}", Exit.WRONG_INPUT)
+    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED):
+        return CliError(f"{what}: the server does not answer: {error.message}", Exit.UNREACHABLE)
+    return CliError(f"{what}: {error.message}", Exit.WRONG_INPUT)

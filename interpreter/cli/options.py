@@ -1,0 +1,92 @@
+"""The options that commands share.
+
+The global ones may stand before or behind the command's name, as with Temporal's own CLI:
+`hoist` brings them to the front, where they are read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Activities", "Input", "Payload", "Settings", "TaskQueue", "TemporalPath", "hoist"]
+
+Activities = Annotated[
+    list[str] | None,
+    typer.Option("--activities", metavar="MODULE", help="A Python module or file with activities."),
+]
+Input = Annotated[
+    str | None, typer.Option("--input", metavar="JSON|@FILE", help="The input, as JSON.")
+]
+Payload = Annotated[
+    str | None, typer.Option("--payload", metavar="JSON|@FILE", help="The payload, as JSON.")
+]
+TaskQueue = Annotated[str, typer.Option("--task-queue", "-t", help="The task queue.")]
+TemporalPath = Annotated[
+    Path | None, typer.Option("--temporal-path", help="The `temporal` program to use.")
+]
+
+_WITH_VALUE = frozenset(
+    (
+        "-o",
+        "--output",
+        "-n",
+        "--namespace",
+        "--address",
+        "--profile",
+        "--api-key",
+        "--tls-ca-path",
+        "--tls-cert-path",
+        "--tls-key-path",
+        "--tls-server-name",
+    )
+)
+_FLAGS = frozenset(("--tls", "--no-tls", "--debug"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the global options say. None where nothing was said."""
+
+    output: str | None = None
+    debug: bool = False
+    address: str | None = None
+    namespace: str | None = None
+    profile: str | None = None
+    api_key: str | None = None
+    tls: bool | None = None
+    tls_ca_path: Path | None = None
+    tls_cert_path: Path | None = None
+    tls_key_path: Path | None = None
+    tls_server_name: str | None = None
+
+    @property
+    def json(self) -> bool:
+        """Whether results are one JSON document."""
+        return self.output == "json"
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Brings the global options to the front, in their order."""
+    front: list[str] = []
+    rest: list[str] = []
+    at = 0
+    while at < len(arguments):
+        argument = arguments[at]
+        at += 1
+        if argument == "--":
+            rest += [argument, *arguments[at:]]
+            break
+        name = argument.split("=", 1)[0]
+        if argument in _FLAGS or (name in _WITH_VALUE and name != argument):
+            front.append(argument)
+        elif argument in _WITH_VALUE and at < len(arguments):
+            front += [argument, arguments[at]]
+            at += 1
+        else:
+            rest.append(argument)
+    return front + rest

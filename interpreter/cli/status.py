@@ -1,0 +1,48 @@
+"""`status`: where a run stands."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from interpreter.cli.errors import Exit
+from interpreter.cli.options import Settings
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(status)
+
+
+def status(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(help="The workflow's id.", metavar="ID")],
+    follow: Annotated[bool, typer.Option("--follow", help="Watch it until it ends.")] = False,
+) -> int:
+    """Show where a run stands: its steps, what was undone, what it waits for."""
+    settings = context.find_object(Settings) or Settings()
+    return asyncio.run(_status(settings, id, follow))
+
+
+async def _status(settings: Settings, id: str, follow: bool) -> int:
+    from interpreter.cli import render
+    from interpreter.cli.connection import connect
+    from interpreter.cli.follow import follow as watch
+    from interpreter.cli.query import ask
+
+    client = await connect(settings)
+    state = await ask(client, id, "status", [])
+    if follow:
+        followed = await watch(client.get_workflow_handle(id))
+        state = followed.state
+        if not settings.json:
+            render.outcome(state, followed.seconds)
+    elif not settings.json:
+        render.status(state)
+    if settings.json:
+        render.result(state)
+    return Exit.SUSPENDED if follow and state["status"] == "suspended" else Exit.DONE

@@ -1,0 +1,62 @@
+"""`validate`: find every mistake before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from interpreter.cli.errors import CliError, Exit
+from interpreter.cli.options import Activities, Settings
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(validate)
+
+
+def validate(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders.", metavar="PATH...")],
+    activities: Activities = None,
+) -> None:
+    """Check definitions: every problem at once, with its place."""
+    from dsl.diagnostics import Diagnostic
+    from dsl.loader import definition_files, load_files
+    from interpreter.cli import inputs, render
+
+    settings = context.find_object(Settings) or Settings()
+    for path in paths:
+        if not path.exists():
+            raise CliError(f"{path}: there is no such file or folder")
+    catalogue = inputs.registry(activities).catalogue if activities else None
+    files = [file for path in paths for file in definition_files(path)]
+    if not files:
+        raise CliError("there are no YAML files in it", hint="definitions end in .yaml or .yml")
+    loaded = load_files(files, catalogue)
+
+    def record(diagnostic: Diagnostic) -> dict[str, Any]:
+        position = diagnostic.source.position(diagnostic.span.start)
+        return {
+            "code": diagnostic.code,
+            "severity": str(diagnostic.severity),
+            "file": diagnostic.source.name,
+            "line": position.line,
+            "column": position.column,
+            "message": diagnostic.message,
+            "hint": diagnostic.hint,
+        }
+
+    names = [definition.name for definition in loaded.definitions]
+    if settings.json:
+        problems = [record(diagnostic) for diagnostic in loaded.diagnostics]
+        render.result({"ok": loaded.ok, "definitions": names, "diagnostics": problems})
+    else:
+        render.diagnostics(loaded.diagnostics)
+        counted = render.summary(loaded.diagnostics)
+        render.note(f"{counted} in {', '.join(names) or ', '.join(str(path) for path in paths)}")
+    if not loaded.ok:
+        raise typer.Exit(Exit.WRONG_INPUT)

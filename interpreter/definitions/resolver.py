@@ -1,0 +1,70 @@
+"""The first command of every run: which definition it is, and whether its input fits.
+
+It is a local activity, and its result, the pinned definition, is a marker in the history: all
+that a replay needs, whatever is deployed later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from dsl.model.inputs import check_input, with_defaults
+from interpreter.definitions.store import DefinitionStore, UnknownDefinitionError
+
+__all__ = ["ENGINE", "RESOLVE", "Resolver"]
+
+ENGINE = 1
+"""The version of the interpreter's behaviour. A run keeps the one it began with."""
+RESOLVE = "dsl.resolve"
+"""The name of the local activity."""
+
+
+class Resolver:
+    """Answers for the definitions of a store.
+
+    Args:
+        store: Where they come from.
+    """
+
+    def __init__(self, store: DefinitionStore) -> None:
+        self._store = store
+
+    @activity.defn(name=RESOLVE)
+    async def resolve(self, name: str, revision: str | None, given: Sequence[Any]) -> RawValue:
+        """Pins a definition by value and checks the input.
+
+        Args:
+            name: The definition's name, which is the Workflow Type.
+            revision: Which revision; the current one where none is given.
+            given: The input, or nothing.
+
+        Returns:
+            `{engine, revision, digest, definition}`, and `input` where it is not what was given.
+
+        Raises:
+            ApplicationError: `UnknownDefinition` or `InvalidInput`, not to be tried again.
+        """
+        try:
+            stored = await self._store.get(name, revision)
+        except UnknownDefinitionError as error:
+            raise ApplicationError(str(error), type="UnknownDefinition", non_retryable=True) from None
+        head = {"engine": ENGINE, "revision": stored.revision, "digest": stored.digest}
+        text = f'{json.dumps(head)[:-1]}, "definition": {stored.text}'
+        value = given[0] if given else {}
+        schema = stored.definition.input
+        if schema is not None:
+            completed = with_defaults(schema, value)
+            problems = check_input(schema, completed)
+            if problems:
+                raise ApplicationError("; ".join(problems), type="InvalidInput", non_retryable=True)
+            if completed is not value:
+                text += f', "input": {json.dumps(completed, ensure_ascii=False)}'
+        payload = Payload(metadata={"encoding": b"json/plain"}, data=(text + "}").encode())
+        return RawValue(payload)

@@ -1,0 +1,144 @@
+"""What can go wrong while a definition runs, and how an error is written.
+
+    Exception
+    ├── StepError    an error of the workflow's world: caught by `catch`, undoes what was done
+    ├── Fault        a fault of the definition or the machinery: suspends the run where it stands
+    ├── Stopped      (interpreter.scope) a cancellation on its way to where it was aimed
+    └── Returning    a `return` on its way to the definition
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    FailureError,
+    TimeoutError,
+    TimeoutType,
+)
+
+__all__ = [
+    "INVALID_ARGUMENTS",
+    "UNREGISTERED_ACTIVITY",
+    "Fault",
+    "Returning",
+    "StepError",
+    "from_activity",
+]
+
+INVALID_ARGUMENTS = "dsl.InvalidArguments"
+"""The type by which our worker says that the arguments of an activity do not fit."""
+UNREGISTERED_ACTIVITY = "dsl.UnregisteredActivity"
+"""The type by which our worker says that it has no activity of that name."""
+
+_TIMEOUT_KINDS = {
+    TimeoutType.START_TO_CLOSE: "start_to_close",
+    TimeoutType.SCHEDULE_TO_START: "schedule_to_start",
+    TimeoutType.SCHEDULE_TO_CLOSE: "schedule_to_close",
+    TimeoutType.HEARTBEAT: "heartbeat",
+}
+
+
+class StepError(Exception):
+    """An error that a `catch` may catch.
+
+    Args:
+        type: Its type, such as `CardDeclined` or `Timeout`.
+        message: What went wrong, for people.
+        details: Any data; null for none.
+        step: The id of the step that raised it.
+    """
+
+    def __init__(
+        self, type: str, message: str, details: Any = None, step: str | None = None
+    ) -> None:
+        super().__init__(f"{type}: {message}")
+        self.type = type
+        self.message = message
+        self.details = details
+        self.step = step
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it is a timeout: the act may have happened, and nobody knows."""
+        return self.type == "Timeout"
+
+    def data(self) -> dict[str, Any]:
+        """What an expression sees as `error`."""
+        return {
+            "type": self.type,
+            "message": self.message,
+            "details": self.details,
+            "step": self.step,
+        }
+
+
+def timeout(kind: str, message: str) -> StepError:
+    """A timeout. `kind` tells which: `step definition start_to_close heartbeat` and so on."""
+    return StepError("Timeout", message, {"kind": kind})
+
+
+class Fault(Exception):
+    """What is no error of the workflow's world: `catch` never sees it.
+
+    Args:
+        type: `ExpressionFailed`, `UnregisteredActivity`, `InvalidArguments` or `LimitExceeded`.
+        message: What is wrong and how to mend it.
+    """
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(f"{type}: {message}")
+        self.type = type
+        self.message = message
+
+
+class Returning(Exception):
+    """A `return` on its way out.
+
+    Args:
+        value: The definition's output.
+    """
+
+    def __init__(self, value: Any) -> None:
+        super().__init__("return")
+        self.value = value
+
+
+def _details(details: Any) -> Any:
+    """Temporal's sequence of details: none is null, one is itself, several are a list."""
+    values = list(details)
+    return values[0] if len(values) == 1 else (values or None)
+
+
+def from_activity(error: ActivityError) -> StepError | Fault | None:
+    """What the failure of an activity means.
+
+    Returns:
+        The error or the fault, or None where the activity was cancelled.
+    """
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return None
+    if error.retry_state is not None and error.retry_state.name == "TIMEOUT":
+        # The server gives up as soon as no further attempt fits into schedule-to-close.
+        return timeout("step", f"the step did not end in time: {_last(cause)}")
+    if isinstance(cause, TimeoutError):
+        kind = _TIMEOUT_KINDS.get(cause.type, "step") if cause.type is not None else "step"
+        if kind == "schedule_to_close":
+            kind = "step"
+        return timeout(kind, f"the activity timed out ({kind})")
+    if isinstance(cause, ApplicationError):
+        if cause.type == INVALID_ARGUMENTS:
+            return Fault("InvalidArguments", cause.message)
+        if cause.type == UNREGISTERED_ACTIVITY:
+            return Fault("UnregisteredActivity", cause.message)
+        return StepError(cause.type or "Error", cause.message, _details(cause.details))
+    message = cause.message if isinstance(cause, FailureError) else str(cause or error)
+    return StepError(type(cause or error).__name__, message)
+
+
+def _last(cause: BaseException | None) -> str:
+    return cause.message if isinstance(cause, FailureError) else str(cause)

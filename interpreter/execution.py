@@ -1,0 +1,277 @@
+"""One run of a definition: its state, and what its steps ask of Temporal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from temporalio import workflow
+
+from interpreter.errors import Fault, Returning, StepError
+from interpreter.messages import Mailbox
+from interpreter.program import Program
+from interpreter.saga import Group
+from interpreter.scope import Act, Rec, Stopped, Token
+
+__all__ = ["Execution", "Suspension", "Timer"]
+
+
+class Timer:
+    """A timer that rings once. While the run is suspended it rings when the run goes on."""
+
+    def __init__(self, execution: Execution, seconds: float, ring: Callable[[], object], summary: str):
+        self._execution = execution
+        self._ring = ring
+        self._task = asyncio.create_task(self._sleep(seconds, summary))
+
+    async def _sleep(self, seconds: float, summary: str) -> None:
+        await workflow.sleep(seconds, summary=summary[:200])
+        if self._execution.suspensions:
+            self._execution.deferred.append(self)
+        else:
+            self._ring()
+
+    def ring(self) -> None:
+        """Rings now."""
+        self._ring()
+
+    def cancel(self) -> None:
+        """Takes it back."""
+        if self in self._execution.deferred:
+            self._execution.deferred.remove(self)
+        if not self._task.done():
+            self._task.cancel()
+
+
+class Suspension:
+    """A step that met a fault and waits for an operator."""
+
+    def __init__(self, rec: Rec, fault: Fault) -> None:
+        self.rec = rec
+        self.fault = fault
+        self.answer: str | None = None
+
+
+class Execution:
+    """One run.
+
+    Args:
+        program: What is run.
+        input: Its input, checked.
+        mailbox: Its signals.
+    """
+
+    def __init__(self, program: Program, input: Any, mailbox: Mailbox) -> None:
+        info = workflow.info()
+        self.program = program
+        self.mailbox = mailbox
+        self.token = Token(None)
+        self.saga: list[dict[str, Any]] = []
+        self.suspensions: dict[str, Suspension] = {}
+        self.deferred: list[Timer] = []
+        self.status = "running"
+        self.error: StepError | None = None
+        self.rec = Rec(program.root, "")
+        self._waiting: dict[str, list[Callable[[], object]]] = {}
+        self._undoing = 0
+        names = {
+            "input": input,
+            "error": None,
+            "workflow": {
+                "id": info.workflow_id,
+                "run_id": info.run_id,
+                "type": info.workflow_type,
+                "revision": program.revision,
+                "digest": program.digest,
+                "start_time": info.start_time.isoformat().replace("+00:00", "Z"),
+            },
+        }
+        self.act = Act(self, None, {}, "", self.token, Group(), names)
+        self.done: asyncio.Future[Any] = self.future()
+        mailbox.open(program.signals)
+        self.spawn(self._main())
+
+    async def _main(self) -> None:
+        output: Any = None
+        try:
+            output = await self.program.root.enclosed(self.act, self.rec)
+            self.status = "completed"
+        except Returning as returning:
+            output = returning.value
+            self.status = "completed"
+        except Stopped:
+            self.status = "cancelled"
+        except StepError as error:
+            self.error = error
+            self.rec.error = error.data()
+            self.status = "failed"
+        self.rec.ended = self.clock()
+        outcomes = [entry["compensation"] for entry in self.saga]
+        if self.status != "completed" and "failed" in outcomes:
+            self.status = "compensation_failed"
+        elif self.status == "failed" and "compensated" in outcomes:
+            self.status = "compensated"
+        self.done.set_result(output)
+
+    # What steps ask for.
+
+    def clock(self) -> float:
+        """The workflow's time in seconds since 1970."""
+        return workflow.time()
+
+    def future(self) -> asyncio.Future[Any]:
+        """A future of the workflow's loop."""
+        return asyncio.get_running_loop().create_future()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a lane. What it lets through is a bug of ours and fails the workflow task."""
+
+        async def guarded() -> None:
+            try:
+                await coroutine
+            except Exception as bug:
+                if not self.done.done():
+                    self.done.set_exception(bug)
+
+        asyncio.create_task(guarded())  # noqa: RUF006  the SDK keeps it
+
+    def timer(self, seconds: float, ring: Callable[[], object], summary: str) -> Timer:
+        """Starts a timer.
+
+        Args:
+            seconds: When it rings.
+            ring: What it calls then.
+            summary: What it is for, shown in Temporal's UI.
+        """
+        return Timer(self, seconds, ring, summary)
+
+    async def wait(
+        self,
+        act: Act,
+        rec: Rec,
+        ready: Callable[[], bool],
+        wakers: list[Callable[[], object]] | None = None,
+        status: str = "waiting",
+    ) -> None:
+        """Waits until `ready` says so. The one way to wait.
+
+        A waiter that is woken looks again by itself, so nothing is ever handed over and lost.
+
+        Args:
+            act: The act that waits.
+            rec: The record of the step.
+            ready: Looks, and takes what it waits for.
+            wakers: Where to leave a waker, besides the scope that may be stopped.
+            status: What the step is meanwhile.
+
+        Raises:
+            Stopped: if the scope was stopped.
+        """
+        token = act.token
+        before = rec.status
+        while True:
+            token.check()
+            if ready():
+                rec.status = before
+                return
+            rec.status = status
+            woken = self.future()
+
+            def wake(woken: asyncio.Future[Any] = woken) -> None:
+                if not woken.done():
+                    woken.set_result(None)
+
+            token.wake = wake
+            if wakers is not None:
+                wakers.append(wake)
+            await woken
+            token.wake = None
+            if wakers is not None and wake in wakers:
+                wakers.remove(wake)
+
+    async def pause(self, act: Act, rec: Rec, seconds: float, summary: str) -> None:
+        """Sleeps in a step.
+
+        Raises:
+            Stopped: if the scope was stopped meanwhile.
+        """
+        over: list[bool] = []
+
+        def ring() -> None:
+            over.append(True)
+            if act.token.wake is not None:
+                act.token.wake()
+
+        timer = self.timer(seconds, ring, summary)
+        try:
+            await self.wait(act, rec, lambda: bool(over))
+        except Stopped:
+            timer.cancel()
+            raise
+
+    def listeners(self, signal: str) -> list[Callable[[], object]]:
+        """The wakers of those who wait for a signal, in the order of their waits."""
+        return self._waiting.setdefault(signal, [])
+
+    def deliver(self, signal: str) -> None:
+        """Wakes those who wait for a signal."""
+        for wake in tuple(self._waiting.get(signal, ())):
+            wake()
+
+    async def suspend(self, act: Act, rec: Rec, fault: Fault) -> None:
+        """Holds a step until an operator answers; the rest of the run goes on.
+
+        Returns when the step is to be tried again.
+
+        Raises:
+            StepError: where the definition says that faults are errors.
+            Stopped: if the scope was stopped.
+        """
+        if not self.program.suspends:
+            raise StepError(fault.type, fault.message)
+        suspension = self.suspensions[rec.path] = Suspension(rec, fault)
+        rec.fault = f"{fault.type}: {fault.message}"
+        self._show_details()
+        try:
+            await self.wait(act, rec, lambda: suspension.answer is not None, status="suspended")
+        except Stopped:
+            self._resumed(suspension)
+            raise
+        self._resumed(suspension)
+
+    def _resumed(self, suspension: Suspension) -> None:
+        suspension.rec.fault = None
+        self.suspensions.pop(suspension.rec.path, None)
+        self._show_details()
+        if not self.suspensions:
+            deferred, self.deferred = self.deferred, []
+            for timer in deferred:
+                timer.ring()
+
+    def _show_details(self) -> None:
+        """Tells Temporal's UI what an operator must know."""
+        lines = [
+            f"- **{path or 'definition'}** is suspended. {s.fault.type}: {s.fault.message}"
+            for path, s in self.suspensions.items()
+        ]
+        workflow.set_current_details("\n".join(lines))
+
+    @contextmanager
+    def compensating(self) -> Iterator[None]:
+        """While something is undone."""
+        self._undoing += 1
+        try:
+            yield
+        finally:
+            self._undoing -= 1
+
+    @property
+    def phase(self) -> str:
+        """What the run is doing, or how it ended."""
+        if self.status != "running":
+            return self.status
+        if self.suspensions:
+            return "suspended"
+        return "compensating" if self._undoing else "running"

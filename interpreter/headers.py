@@ -1,0 +1,66 @@
+"""What an activity's worker must know beyond the arguments, sent as headers only where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import temporalio.api.common.v1
+from temporalio import workflow
+from temporalio.converter import DefaultPayloadConverter
+from temporalio.worker import (
+    Interceptor,
+    StartActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+
+__all__ = ["ARGS_HEADER", "ROOT_HEADER", "HeaderInterceptor", "Positional"]
+
+ROOT_HEADER = "temporal-dsl-root"
+"""The root of the idempotency keys, where it is not the id of the run itself."""
+ARGS_HEADER = "temporal-dsl-args"
+"""Says that the arguments are positional."""
+
+_to_payload = DefaultPayloadConverter().to_payload
+
+
+class Positional(list[Any]):
+    """Arguments by position."""
+
+
+class HeaderInterceptor(Interceptor):
+    """Adds the headers to activities that definitions run."""
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor] | None:
+        """The SDK asks for a class, and makes an instance of it for each run."""
+        return _Inbound
+
+
+class _Inbound(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Outbound(outbound))
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        info = workflow.info()
+        headers: dict[str, temporalio.api.common.v1.Payload] = {}
+        # After a reset the run has a new id, but its acts are the same acts.
+        if info.original_execution_run_id != info.run_id:
+            headers[ROOT_HEADER] = _to_payload(info.original_execution_run_id)
+        if isinstance(input.args, Positional):
+            headers[ARGS_HEADER] = _to_payload(True)
+        if headers:
+            input.headers = _merged(input.headers, headers)
+        return super().start_activity(input)
+
+
+def _merged(
+    given: Mapping[str, temporalio.api.common.v1.Payload],
+    ours: Mapping[str, temporalio.api.common.v1.Payload],
+) -> dict[str, temporalio.api.common.v1.Payload]:
+    return {**given, **ours}

@@ -1,0 +1,154 @@
+"""A definition, compiled: made once a process for each digest, shared by all its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dsl.expressions import Expression, Template, parse, parse_template
+from dsl.model.common import Catch, StepBase
+from dsl.model.definition import Definition
+from interpreter.messages import SignalType
+from interpreter.nodes import Clause, Duration, Edge, Node, Place, sequence
+from interpreter.saga import Undo
+from interpreter.scope import Act
+from interpreter.steps import RootNode, node_for
+
+__all__ = ["Compiler", "Program"]
+
+class Compiler:
+    """Compiles the parts of a definition.
+
+    Attributes:
+        nodes: Every compiled step that has an id.
+        all: Every compiled step.
+        compensating: Whether what is compiled is part of a compensation.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.all: list[Node] = []
+        self.compensating = False
+        self._reads: set[tuple[str, ...]] | None = None
+
+    def expression(self, source: str | None) -> Expression | None:
+        """Compiles a bare expression."""
+        if source is None:
+            return None
+        expression, problems = parse(source)
+        assert expression is not None, problems  # a stored definition was checked
+        self._note(expression.reads)
+        return expression
+
+    def template(self, value: Any) -> Template:
+        """Compiles a template."""
+        template, problems = parse_template(value)
+        assert template is not None, problems
+        self._note(template.reads)
+        return template
+
+    def duration(self, text: str | None) -> Duration | None:
+        """Compiles a duration."""
+        if text is None:
+            return None
+        return Duration(text, self.template(text) if "${" in text else None)
+
+    def steps(
+        self,
+        steps: Sequence[StepBase],
+        owner: Node,
+        part: str = ".",
+        *,
+        fresh: bool = False,
+        prefix: str | None = None,
+    ) -> tuple[Node, ...]:
+        """Compiles a list of steps.
+
+        Args:
+            steps: The steps.
+            owner: The block they are in.
+            part: The part of the block, as it stands in the places of steps without an id.
+            fresh: Whether they run in an activation of their own, whose paths begin anew.
+            prefix: What stands before the paths of all steps inside; that of the owner by default.
+        """
+        inside = owner.inside if prefix is None else prefix
+        key, path = ("", "") if fresh else (owner.key + part, owner.path + part)
+        nodes: list[Node] = []
+        for index, step in enumerate(steps):
+            place = f"{step.kind}[{index}]"
+            where = (step.id, inside + step.id) if step.id else (key + place, path + place)
+            nodes.append(self._step(step, owner, Place(*where, inside)))
+        return tuple(nodes)
+
+    def _step(self, step: StepBase, owner: Node, place: Place) -> Node:
+        node = node_for(step, place, self, owner)
+        self.all.append(node)
+        if step.id:
+            self.nodes[step.id] = node
+        return node
+
+    def edge(
+        self, owner: Node, catch: Sequence[Catch], cleanup: Sequence[StepBase], always: bool = False
+    ) -> Edge | None:
+        """Compiles what a block does at its edge; None where it does nothing."""
+        if not (catch or cleanup or always):
+            return None
+        clauses = tuple(
+            Clause(
+                tuple(clause.errors),
+                self.expression(clause.when),
+                self.steps(clause.do, owner, f"!catch[{index}]."),
+                self.template(clause.output) if clause.has("output") else None,
+            )
+            for index, clause in enumerate(catch)
+        )
+        # What `finally` does is another act than the same in the body would be.
+        place = "!finally."
+        steps = self.steps(cleanup, owner, place, prefix=owner.path + place)
+        return Edge(clauses, steps, always)
+
+    def undo(self, owner: Node, steps: Sequence[StepBase]) -> Undo | None:
+        """Compiles a compensation."""
+        if not steps:
+            return None
+        outer, self._reads, self.compensating = self._reads, set(), True
+        dotted = len(steps) > 1 or steps[0].id is not None
+        nodes = (
+            self.steps(steps, owner, fresh=True, prefix="")
+            if dotted
+            else (self._step(steps[0], owner, Place("undo", "", ".")),)
+        )
+        reads, self._reads, self.compensating = self._reads, outer, False
+        names = {read[0] for read in reads} - {"vars", "steps", "step", "error"}
+        variables = {read[1] for read in reads if read[0] == "vars"}
+
+        async def body(act: Act) -> Any:
+            return await sequence(nodes, act)
+
+        return Undo(body, tuple(sorted(names)), tuple(sorted(variables)), dotted)
+
+    def _note(self, reads: frozenset[tuple[str, ...]]) -> None:
+        if self._reads is not None:
+            self._reads.update(reads)
+
+
+class Program:
+    """A compiled definition.
+
+    Args:
+        definition: The definition in its normal form.
+        digest: What identifies it.
+        revision: What people call it.
+    """
+
+    def __init__(self, definition: Definition, digest: str, revision: str) -> None:
+        self.name = definition.name
+        self.digest = digest
+        self.revision = revision
+        self.suspends = definition.on_fault != "fail"
+        self.signals = {
+            name: SignalType(name, signal.payload) for name, signal in definition.signals.items()
+        }
+        compiler = Compiler()
+        self.root = RootNode(definition, compiler)
+        self.nodes = compiler.nodes

@@ -1,0 +1,252 @@
+"""Scopes of a run: cancellation tokens, journal records, and activations.
+
+Cancellation is a token of ours, never asyncio's. `Token.cancel` marks a whole subtree at once
+and wakes what waits in it; a leaf that was stopped raises `Stopped`, which travels outward to
+the scope the stop was aimed at. So cancelling is synchronous and deterministic, and a task
+never dies with an act of which nobody knows how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from temporalio import workflow
+
+from interpreter.errors import StepError, timeout
+
+if TYPE_CHECKING:
+    from interpreter.execution import Execution
+    from interpreter.nodes import Node
+    from interpreter.saga import Group
+
+__all__ = ["NOTHING", "Act", "Rec", "Stop", "Stopped", "Token"]
+
+
+NOTHING: Any = object()
+"""The output of a step that has none."""
+
+
+class Stop:
+    """Why a scope was stopped.
+
+    Args:
+        kind: `cancel` of the run, `timeout` of a step or of the definition, `sibling` failed.
+        target: The scope it was aimed at: everything inside is stopped.
+        what: For a timeout, what was too slow: `step` or `definition`.
+    """
+
+    __slots__ = ("kind", "target", "what")
+
+    def __init__(self, kind: str, target: Token, what: str = "") -> None:
+        self.kind = kind
+        self.target = target
+        self.what = what
+
+    def error(self) -> StepError:
+        """It as an error, for those who ask how a step ended."""
+        if self.kind == "timeout":
+            return timeout(self.what, f"the {self.what} did not end in time")
+        return StepError("Cancelled", "the step was cancelled")
+
+
+class Stopped(Exception):
+    """A stop on its way to its target."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.kind)
+        self.stop = stop
+
+
+class Token:
+    """A scope that can be cancelled as a whole.
+
+    At any moment at most one leaf waits directly in a scope, for what runs at the same time
+    runs in scopes of its own: so one place for a waker is enough.
+    """
+
+    __slots__ = ("children", "parent", "stop", "wake")
+
+    def __init__(self, parent: Token | None) -> None:
+        self.parent = parent
+        self.children: dict[Token, None] = {}
+        self.stop: Stop | None = None
+        self.wake: Callable[[], object] | None = None
+        if parent is not None:
+            parent.children[self] = None
+            self.stop = parent.stop
+
+    def cancel(self, kind: str, what: str = "") -> None:
+        """Stops the scope, unless it was stopped already, by itself or from outside."""
+        if self.stop is None:
+            self._mark(Stop(kind, self, what))
+
+    def _mark(self, stop: Stop) -> None:
+        self.stop = stop  # an outer stop overrides an inner one
+        if self.wake is not None:
+            self.wake()
+        for child in tuple(self.children):
+            child._mark(stop)
+
+    def check(self) -> None:
+        """The gate before whatever starts anew.
+
+        Raises:
+            Stopped: if the scope was stopped.
+        """
+        if self.stop is not None:
+            raise Stopped(self.stop)
+
+    def close(self) -> None:
+        """Takes an ended scope out of the one round it."""
+        if self.parent is not None:
+            self.parent.children.pop(self, None)
+
+
+class Rec:
+    """The journal's record of a step."""
+
+    __slots__ = ("acts", "ended", "error", "fault", "node", "output", "path", "started", "status")
+
+    def __init__(self, node: Node, path: str) -> None:
+        self.node = node
+        self.path = path
+        self.status = "pending"
+        self.output: Any = NOTHING
+        self.error: dict[str, Any] | None = None
+        self.fault: str | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.acts: dict[int, Act] | None = None  # a loop's iterations that are open
+
+
+class Act:
+    """An activation: what a step sees, and where its records, acts and stops belong.
+
+    A block that needs something of its own (names, variables, a scope to cancel, a place in
+    the saga log) opens an act inside the one round it; the rest is shared.
+
+    Args:
+        execution: The run.
+        parent: The act round it.
+        recs: Records by the steps' keys.
+        prefix: What stands before the paths of its steps: `ship_all[3].`.
+        token: The scope its steps run in.
+        group: Where its acts are registered for undoing.
+        names: Names of its own, such as `item` and `error`.
+        variables: Variables of its own.
+    """
+
+    __slots__ = ("execution", "group", "names", "parent", "prefix", "recs", "token", "variables")
+
+    def __init__(
+        self,
+        execution: Execution,
+        parent: Act | None,
+        recs: dict[str, Rec],
+        prefix: str,
+        token: Token,
+        group: Group,
+        names: dict[str, Any] | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> None:
+        self.execution = execution
+        self.parent = parent
+        self.recs = recs
+        self.prefix = prefix
+        self.token = token
+        self.group = group
+        self.names = names
+        self.variables = variables
+
+    def inner(
+        self,
+        *,
+        token: Token | None = None,
+        group: Group | None = None,
+        names: dict[str, Any] | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> Act:
+        """An act for a block: the same steps are seen, the same prefix stands before paths."""
+        return Act(
+            self.execution,
+            self,
+            self.recs,
+            self.prefix,
+            token or self.token,
+            group or self.group,
+            names,
+            variables,
+        )
+
+    # What expressions read. See dsl.expressions.Context.
+
+    def lookup(self, name: str) -> Any:
+        """A name in scope."""
+        act: Act | None = self
+        while act is not None:
+            if act.names is not None and name in act.names:
+                return act.names[name]
+            act = act.parent
+        raise KeyError(name)
+
+    def variable(self, name: str) -> Any:
+        """The value of a variable."""
+        return self.variables_of(name)[name]
+
+    def variables_of(self, name: str) -> dict[str, Any]:
+        """The variables among which `name` was declared."""
+        act: Act | None = self
+        while act is not None:
+            if act.variables is not None and name in act.variables:
+                return act.variables
+            act = act.parent
+        raise KeyError(name)
+
+    def step(self, id: str, field: str) -> Any:
+        """`output`, `status` or `error` of a step.
+
+        Raises:
+            LookupError: if it has no output.
+        """
+        rec = self.record(id)
+        if field == "output":
+            if rec is not None and rec.output is not NOTHING:
+                return rec.output
+            raise LookupError(f"step `{id}` has no output: it is {self._status(id, rec)}")
+        if field == "status":
+            return self._status(id, rec)
+        return None if rec is None else rec.error
+
+    def record(self, id: str) -> Rec | None:
+        """The record of a step, if it began."""
+        act: Act | None = self
+        recs: dict[str, Rec] | None = None
+        while act is not None:
+            if act.recs is not recs:
+                recs = act.recs
+                rec = recs.get(id)
+                if rec is not None:
+                    return rec
+            act = act.parent
+        return None
+
+    def _status(self, id: str, rec: Rec | None) -> str:
+        if rec is not None:
+            return rec.status
+        # It never began: skipped if a block round it ended or was skipped, else still to come.
+        node = self.execution.program.nodes[id].owner
+        while node is not None:
+            owner = self.record(node.key)
+            if owner is not None:
+                return "pending" if owner.status in ("pending", "running") else "skipped"
+            node = node.owner
+        return "pending"
+
+    def now(self) -> str:
+        """The workflow's time, RFC 3339."""
+        return workflow.now().isoformat().replace("+00:00", "Z")
+
+    def uuid(self) -> str:
+        """From the workflow's random source."""
+        return str(workflow.uuid4())

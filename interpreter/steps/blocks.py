@@ -1,0 +1,72 @@
+"""`do`, `switch`, and the definition itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dsl.model.definition import Definition
+from dsl.steps import DoStep, SwitchStep
+from interpreter.nodes import Node, Place, evaluate_bool, sequence
+from interpreter.scope import Act, Rec
+
+if TYPE_CHECKING:
+    from interpreter.program import Compiler
+
+__all__ = ["DoNode", "RootNode", "SwitchNode"]
+
+
+class DoNode(Node):
+    """Steps in sequence."""
+
+    kind: ClassVar[str] = "do"
+
+    def __init__(self, step: DoStep, place: Place, compiler: Compiler, owner: Node | None) -> None:
+        super().__init__(step, place, compiler, owner)
+        self.body = compiler.steps(step.do, self)
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        return await sequence(self.body, act)
+
+
+class RootNode(Node):
+    """The definition: a block whose edge always undoes."""
+
+    kind: ClassVar[str] = "definition"
+    what: ClassVar[str] = "definition"
+
+    def __init__(self, definition: Definition, compiler: Compiler) -> None:
+        block = DoStep.model_construct(
+            {"output", "vars"} & definition.model_fields_set,
+            vars=definition.vars,
+            output=definition.output,
+            do=[],
+        )
+        super().__init__(block, Place("", "", ""), compiler, None)
+        self.edge = compiler.edge(self, definition.catch, definition.finally_, always=True)
+        self.plain = False
+        self.timeout = compiler.duration(definition.timeout)
+        self.body = compiler.steps(definition.steps, self, "")
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        return await sequence(self.body, act)
+
+
+class SwitchNode(Node):
+    """The first case whose condition is true."""
+
+    kind: ClassVar[str] = "switch"
+
+    def __init__(
+        self, step: SwitchStep, place: Place, compiler: Compiler, owner: Node | None
+    ) -> None:
+        super().__init__(step, place, compiler, owner)
+        self.cases = tuple(
+            (compiler.expression(case.when), compiler.steps(case.do or case.else_, self, f".{index}."))
+            for index, case in enumerate(step.switch)
+        )
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        for condition, body in self.cases:
+            if condition is None or await evaluate_bool(act, rec, condition):
+                return await sequence(body, act)
+        return None

@@ -1,0 +1,36 @@
+"""`parallel`: named branches at the same time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dsl.steps import ParallelStep
+from interpreter.nodes import Node, Place, sequence
+from interpreter.scope import Act, Rec
+from interpreter.steps.join import Join
+
+if TYPE_CHECKING:
+    from interpreter.program import Compiler
+
+__all__ = ["ParallelNode"]
+
+
+class ParallelNode(Node):
+    """Named branches at the same time."""
+
+    kind: ClassVar[str] = "parallel"
+
+    def __init__(self, step: ParallelStep, place: Place, compiler: Compiler, owner: Node) -> None:
+        super().__init__(step, place, compiler, owner)
+        self.names = tuple(step.parallel)
+        self.branches = tuple(
+            compiler.steps(steps, self, f".{name}.") for name, steps in step.parallel.items()
+        )
+        self.concurrency = step.concurrency or len(self.branches)
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        async def branch(index: int, member: Act) -> Any:
+            return await sequence(self.branches[index], member)
+
+        outputs = await Join(act, len(self.branches), self.concurrency, branch).run()
+        return dict(zip(self.names, outputs, strict=True))

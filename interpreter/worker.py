@@ -1,0 +1,53 @@
+"""A worker that runs definitions and their activities."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from interpreter.activities import ActivityContextInterceptor, ActivityRegistry
+from interpreter.definitions.resolver import Resolver
+from interpreter.definitions.store import DefinitionStore
+from interpreter.headers import HeaderInterceptor
+from interpreter.workflow import DslWorkflow
+
+__all__ = ["TASK_QUEUE", "make_worker"]
+
+TASK_QUEUE = "dsl"
+"""The task queue where nothing else is said."""
+
+
+def make_worker(
+    client: Client,
+    store: DefinitionStore,
+    registry: ActivityRegistry,
+    *,
+    task_queue: str = TASK_QUEUE,
+    max_cached_workflows: int = 1000,
+    activity_threads: int = 100,
+    graceful_shutdown: timedelta = timedelta(seconds=10),
+) -> Worker:
+    """Makes a worker. Run it with `async with worker:` or `await worker.run()`.
+
+    Args:
+        client: Where it works.
+        store: Where definitions come from.
+        registry: The activities that it runs.
+        task_queue: The task queue it listens to.
+        max_cached_workflows: How many runs it keeps in memory between their tasks.
+        activity_threads: How many activities that are no coroutines run at the same time.
+        graceful_shutdown: How long activities have to end when it is shut down.
+    """
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[DslWorkflow],
+        activities=[*registry.callables(), Resolver(store).resolve],
+        activity_executor=ThreadPoolExecutor(activity_threads, "activity"),
+        interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
+        max_cached_workflows=max_cached_workflows,
+        graceful_shutdown_timeout=graceful_shutdown,
+    )

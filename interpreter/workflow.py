@@ -1,0 +1,139 @@
+"""The one workflow that runs every definition. Its Workflow Type is the definition's name."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc
+import json
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+
+from dsl.model.definition import Definition
+from interpreter.definitions.resolver import ENGINE, RESOLVE
+from interpreter.execution import Execution
+from interpreter.messages import Mailbox
+from interpreter.program import Program
+from interpreter.status import status
+
+__all__ = ["DslWorkflow"]
+
+_CACHED = 1000
+_by_text: dict[bytes, Program] = {}
+_by_digest: dict[tuple[str, str], Program] = {}
+
+
+def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
+    """The compiled definition of a marker; with its content where it had to be read."""
+    program = _by_text.get(pinned)
+    if program is not None:
+        return program, None
+    content = json.loads(pinned)
+    if content["engine"] > ENGINE:
+        # Not the run's fault: fail the task, a newer worker will take it.
+        raise RuntimeError(f"this run needs engine {content['engine']}, this worker has {ENGINE}")
+    key = (content["digest"], content["revision"])
+    program = _by_digest.get(key)
+    if program is None:
+        definition = Definition.model_validate(content["definition"])
+        program = _keep(_by_digest, key, Program(definition, *key))
+    if "input" not in content:
+        _keep(_by_text, pinned, program)
+    return program, content
+
+
+def _keep(cache: dict[Any, Program], key: Any, program: Program) -> Program:
+    if len(cache) >= _CACHED:
+        del cache[next(iter(cache))]
+    cache[key] = program
+    return program
+
+
+@workflow.defn(dynamic=True, sandboxed=False)
+class DslWorkflow:
+    """Runs the definition that its Workflow Type names.
+
+    Argument 1 is the input. Argument 2 is the interpreter's own: `{revision}`.
+    """
+
+    def __init__(self) -> None:
+        self._mailbox = Mailbox()
+        self._execution: Execution | None = None
+        self._cancelled = False
+
+    @workflow.run
+    async def run(self, args: collections.abc.Sequence[RawValue]) -> Any:
+        """Runs the definition; gives its output.
+
+        Raises:
+            ApplicationError: of the type of the error that left the definition. Its details
+                are those of the error, and `{status, step, saga}`.
+            CancelledError: if it was cancelled, after everything was undone.
+        """
+        pinned = await self._pin(args)
+        program, content = _program(pinned)
+        if content is not None and "input" in content:
+            value = content["input"]
+        else:
+            value = _decode(args[0]) if args else {}
+        execution = self._execution = Execution(program, value, self._mailbox)
+        output = await self._ended(execution)
+        if execution.status == "completed":
+            return output
+        error = execution.error
+        if error is None:
+            raise CancelledError("cancelled")
+        report = {"status": execution.status, "step": error.step, "saga": execution.saga}
+        raise ApplicationError(
+            error.message, error.details, report, type=error.type, non_retryable=True
+        )
+
+    async def _pin(self, args: collections.abc.Sequence[RawValue]) -> bytes:
+        """Which definition, by value."""
+        options = _decode(args[1]) if len(args) > 1 else {}
+        revision = options.get("revision") if isinstance(options, dict) else None
+        given = [_decode(args[0])] if args else []
+        try:
+            pinned: RawValue = await workflow.execute_local_activity(
+                RESOLVE,
+                args=[workflow.info().workflow_type, revision, given],
+                result_type=RawValue,
+                start_to_close_timeout=timedelta(seconds=10),
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError):
+                raise error.cause from None
+            raise
+        return pinned.payload.data
+
+    async def _ended(self, execution: Execution) -> Any:
+        """Waits for the end. This is the only task that asyncio ever cancels."""
+        while True:
+            try:
+                return await asyncio.shield(execution.done)
+            except asyncio.CancelledError:
+                # A worker that evicts the run cancels too, without a reason.
+                if self._cancelled or workflow.cancellation_reason() is None:
+                    raise
+                self._cancelled = True
+                execution.token.cancel("cancel")
+
+    @workflow.signal(dynamic=True)
+    def _signal(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
+        payload = _decode(args[0]) if args else None
+        self._mailbox.deliver(name, payload)
+        if self._execution is not None:
+            self._execution.deliver(name)
+
+    @workflow.query(name="status")
+    def _status(self) -> dict[str, Any]:
+        if self._execution is None:
+            return {"definition": workflow.info().workflow_type, "status": "pending", "steps": []}
+        return status(self._execution)
+
+
+def _decode(value: RawValue) -> Any:
+    return workflow.payload_converter().from_payload(value.payload)
