@@ -22,6 +22,7 @@ from temporalio.exceptions import (
 
 __all__ = [
     "INVALID_ARGUMENTS",
+    "INVALID_RESULT",
     "UNREGISTERED_ACTIVITY",
     "Fault",
     "Returning",
@@ -31,6 +32,8 @@ __all__ = [
 
 INVALID_ARGUMENTS = "dsl.InvalidArguments"
 """The type by which our worker says that the arguments of an activity do not fit."""
+INVALID_RESULT = "dsl.InvalidResult"
+"""The type by which our worker says that what an activity gave is no JSON."""
 UNREGISTERED_ACTIVITY = "dsl.UnregisteredActivity"
 """The type by which our worker says that it has no activity of that name."""
 
@@ -85,7 +88,7 @@ class Fault(Exception):
     """What is no error of the workflow's world: `catch` never sees it.
 
     Args:
-        type: `ExpressionFailed`, `UnregisteredActivity`, `InvalidArguments` or `LimitExceeded`.
+        type: `ExpressionFailed UnregisteredActivity InvalidArguments InvalidResult LimitExceeded`.
         message: What is wrong and how to mend it.
     """
 
@@ -133,6 +136,8 @@ def from_activity(error: ActivityError) -> StepError | Fault | None:
     if isinstance(cause, ApplicationError):
         if cause.type == INVALID_ARGUMENTS:
             return Fault("InvalidArguments", cause.message)
+        if cause.type == INVALID_RESULT:
+            return Fault("InvalidResult", cause.message)
         if cause.type == UNREGISTERED_ACTIVITY:
             return Fault("UnregisteredActivity", cause.message)
         return StepError(cause.type or "Error", cause.message, _details(cause.details))

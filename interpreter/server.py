@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from temporalio.testing import WorkflowEnvironment
 
-__all__ = ["ServerNotFoundError", "find_temporal", "start_server"]
+__all__ = ["DEVELOPMENT", "ServerNotFoundError", "find_temporal", "flags", "start_server"]
 
-_DYNAMIC_CONFIG = (
+DEVELOPMENT = (
     # The development server is throttled: about 50 ms a task, a second a timer.
     "history.transferProcessorMaxPollRPS=1000",
     "history.timerProcessorMaxPollRPS=1000",
     "history.visibilityProcessorMaxPollRPS=1000",
     'history.timerProcessorMaxTimeShift="1ms"',
 )
+"""Settings of the server's dynamic configuration that make it quick."""
+
+
+def flags(settings: Iterable[str]) -> list[str]:
+    """The arguments of `temporal server start-dev` for settings, with its banner off."""
+    pairs = [part for value in settings for part in ("--dynamic-config-value", value)]
+    return [*pairs, "--output", "none"]  # the banner would stand among results of ours
 
 
 class ServerNotFoundError(Exception):
@@ -64,11 +72,10 @@ async def start_server(
     Raises:
         ServerNotFoundError: if there is no binary.
     """
-    extra = [part for value in _DYNAMIC_CONFIG for part in ("--dynamic-config-value", value)]
     return await WorkflowEnvironment.start_local(
         dev_server_existing_path=find_temporal(temporal),
         dev_server_database_filename=db,
-        dev_server_extra_args=[*extra, "--output", "none"],  # its banner is no result of ours
+        dev_server_extra_args=flags(DEVELOPMENT),
         dev_server_log_level="error",
         port=port,
     )

@@ -19,7 +19,7 @@ from interpreter.messages import Mailbox
 from interpreter.program import Program
 from interpreter.status import status
 
-__all__ = ["DslWorkflow"]
+__all__ = ["DslWorkflow", "forget_programs"]
 
 _CACHED = 1000
 _by_text: dict[bytes, Program] = {}
@@ -50,6 +50,12 @@ def _keep(cache: dict[Any, Program], key: Any, program: Program) -> Program:
         del cache[next(iter(cache))]
     cache[key] = program
     return program
+
+
+def forget_programs() -> None:
+    """Empties the cache of compiled definitions."""
+    _by_text.clear()
+    _by_digest.clear()
 
 
 @workflow.defn(dynamic=True, sandboxed=False)

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from .errors import ExpressionError, Fault, Place
 from .frame import Frame, Value
-from .limits import LIMITS
+from .limits import LIMITS, MAX_INT, MIN_INT
 from .values import describe, key_text, too_long
 
 __all__ = ["index", "read_chain", "read_name", "read_step", "read_variable", "slice_of"]
@@ -160,6 +160,8 @@ def _item(whole: Value, key: Value) -> Value:
         if isinstance(key, int) and not isinstance(key, bool):
             if -len(whole) <= key < len(whole):
                 return whole[key]
+            if not MIN_INT <= key <= MAX_INT:
+                raise Fault("there is no such item", missing=True)
             noun = "items" if isinstance(whole, list) else "characters"
             message = f"there is no item {key}: the {noun} are {len(whole)}"
             raise Fault(message, missing=True)

@@ -87,7 +87,11 @@ def parse(source: str) -> tuple[Expression | None, tuple[Problem, ...]]:
     compiler = Compiler(text)
     run = compiler.compile(tree, {})
     references = tuple(rules.references)
-    reads = frozenset(one.path for one in references if one.kind in ("name", "vars", "steps"))
+    reads = frozenset(
+        one.path
+        for one in references
+        if one.kind in ("name", "vars") or (one.kind == "steps" and len(one.path) == 3)
+    )
     return Expression(source, reads, run, compiler.slots, _reads(tree), references), ()
 
 

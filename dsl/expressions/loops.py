@@ -17,8 +17,8 @@ __all__ = ["Loops", "Run"]
 Run: TypeAlias = Callable[[Frame], Value]
 T = TypeVar("T")
 
-# What a slice costs more than other nodes, in units of work.
-_SLICE: Final = 6
+# What some nodes cost more than others, in units of work.
+_EXTRA: Final[dict[type[ast.AST], int]] = {ast.Slice: 6, ast.Dict: 2, ast.List: 1}
 
 
 class Loops(ABC):
@@ -159,8 +159,8 @@ def weigh(node: ast.expr) -> int:
             total += 1
         if isinstance(one, ast.Call) and isinstance(one.func, ast.Name):
             total += FUNCTIONS[one.func.id].weight
-        elif isinstance(one, ast.Slice):
-            total += _SLICE
+        else:
+            total += _EXTRA.get(type(one), 0)
     return total
 
 

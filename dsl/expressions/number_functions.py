@@ -115,7 +115,7 @@ def _int(frame: Frame, x: Value) -> Value:
         if not _INT.fullmatch(x):
             raise Fault(f"`{shorten(x)}` is no int")
         return number(int(x))
-    return number(int(want_number("int", x)))
+    return number(int(number(want_number("int", x))))
 
 
 @function(

@@ -106,17 +106,21 @@ def _columns(line: str) -> list[int]:
 
 def _nested(found: list[Token]) -> list[Problem]:
     """Refuse deep nesting before the parser sees it: its own limits are not ours."""
-    brackets = unary = ifs = 0
+    unary = 0
+    # For each open bracket, and for the whole: how many conditionals are open in it.
+    ifs = [0]
     for token in found:
         text = token.text if token.kind in ("op", "name") else ""
         if text in ("(", "[", "{"):
-            brackets += 1
+            ifs.append(0)
         elif text in (")", "]", "}"):
-            brackets -= 1
+            ifs.pop()
+        elif text == ",":
+            ifs[-1] = 0
         elif text == "if":
-            ifs += 1
+            ifs[-1] += 1
         unary = unary + 1 if text in ("-", "+", "not") else 0
-        if max(brackets, unary, ifs) > LIMITS.depth:
+        if len(ifs) - 1 + sum(ifs) + unary > LIMITS.depth:
             return [_too_deep(token.start, token.end)]
     return []
 

@@ -30,7 +30,7 @@ class TemplateProblem:
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Template:
     """A JSON value with expressions in its strings, parsed once.
 
@@ -45,8 +45,8 @@ class Template:
     reads: frozenset[tuple[str, ...]]
     expressions: tuple[tuple[Path, int, Expression], ...]
     _value: Value = field(repr=False)
-    _make: Make | None = field(repr=False, compare=False)
-    _measured: bool = field(repr=False, compare=False)
+    _make: Make | None = field(repr=False)
+    _measured: bool = field(repr=False)
 
     def evaluate(self, context: Context) -> Value:
         """The value.

@@ -127,7 +127,7 @@ def _format_time(frame: Frame, seconds: Value, format: Value = "%Y-%m-%dT%H:%M:%
     value = _seconds(seconds) if isinstance(seconds, str) else want_number("format_time", seconds)
     try:
         moment = _EPOCH + timedelta(seconds=value)
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise Fault("the time is not in the years 1 to 9999") from None
     return re.sub("%(.?)", lambda found: _replaced(found, moment), template, flags=re.DOTALL)
 

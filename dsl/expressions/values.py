@@ -141,6 +141,9 @@ def measure(value: Value, limit: int = LIMITS.value_size) -> int:
     return 8 + len(value) if isinstance(value, str) else 8
 
 
+_EMPTY = (8, 1)
+
+
 def _measure(
     value: "list[Value] | dict[str, Value]",
     limit: int,
@@ -160,8 +163,8 @@ def _measure(
         type_ = type(item)
         if type_ is str:
             size += len(cast("str", item))
-        elif (type_ is list or type_ is dict) and item:
-            known = seen.get(id(item))
+        elif type_ is list or type_ is dict:
+            known = seen.get(id(item)) if item else _EMPTY
             if known is None:
                 part = cast("list[Value] | dict[str, Value]", item)
                 known = seen[id(item)] = _measure(part, limit - size, seen, depth + 1)

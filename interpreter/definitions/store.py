@@ -54,6 +54,10 @@ class MemoryStore:
 
     def __init__(self, definitions: Iterable[Definition]) -> None:
         self._stored: dict[str, StoredDefinition] = {}
+        self.add(definitions)
+
+    def add(self, definitions: Iterable[Definition]) -> None:
+        """Adds definitions; one of a name that is known takes its place."""
         for definition in definitions:
             text = canonical(definition)
             key = digest(text)

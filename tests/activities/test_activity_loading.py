@@ -93,7 +93,7 @@ def test_a_file_of_a_package_is_imported_as_part_of_it(project: Project) -> None
 
 
 def test_nothing_is_imported_twice_under_two_names(project: Project) -> None:
-    folder = project({"space/acts.py": "open('imports', 'a').write('once ')\n" + ONE})
+    folder = project({"space/acts.py": "with open('imports', 'a') as f: f.write('once ')\n" + ONE})
     names("space/acts.py", "space.acts", "space/acts.py")
     assert (folder / "imports").read_text() == "once "
 

@@ -1,0 +1,84 @@
+"""Real Temporal servers for tests, and the proof that what ran on them replays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from unittest import mock
+
+from temporalio.client import Client, WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
+
+from interpreter import workflow as interpreter_workflow
+from interpreter.headers import HeaderInterceptor
+from interpreter.server import DEVELOPMENT, find_temporal, flags
+from interpreter.workflow import DslWorkflow
+
+__all__ = ["real_server", "replay", "replay_all", "virtual_server"]
+
+# The server paces continue-as-new of one id to one a second; tests need not wait for that.
+_TEST = ("history.workflowIdReuseMinimalInterval=\"0s\"",)
+_VIRTUAL = ("frontend.WorkflowTimeSkippingEnabled=true",)
+
+
+@asynccontextmanager
+async def virtual_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A server on which a run's time is skipped while it only waits."""
+    server = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=find_temporal(),
+        dev_server_extra_args=flags(DEVELOPMENT + _TEST + _VIRTUAL),
+        dev_server_log_level="error",
+    )
+    try:
+        yield server
+    finally:
+        await server.shutdown()
+
+
+@asynccontextmanager
+async def real_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A server in real time."""
+    server = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=find_temporal(),
+        dev_server_extra_args=flags(DEVELOPMENT + _TEST),
+        dev_server_log_level="error",
+    )
+    try:
+        yield server
+    finally:
+        await server.shutdown()
+
+
+async def replay(history: WorkflowHistory) -> None:
+    """Replays a history from an empty cache, a year later.
+
+    Raises:
+        Exception: if the interpreter does not do again what it did.
+    """
+    interpreter_workflow.forget_programs()
+    later = time.time() + 365 * 24 * 3600
+    replayer = Replayer(workflows=[DslWorkflow], interceptors=[HeaderInterceptor()])
+    with mock.patch("time.time", lambda: later):
+        await replayer.replay_workflow(history)
+
+
+async def replay_all(client: Client) -> int:
+    """Replays every history of a definition on a server; gives how many there were."""
+    count = 0
+    async for execution in client.list_workflows():
+        history = await client.get_workflow_handle(
+            execution.id, run_id=execution.run_id
+        ).fetch_history()
+        if _is_ours(history):
+            await replay(history)
+            count += 1
+    return count
+
+
+def _is_ours(history: WorkflowHistory) -> bool:
+    """Whether a run pinned a definition: it has the marker of our local activity."""
+    return any(
+        event.HasField("marker_recorded_event_attributes") for event in history.events
+    )
