@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.common import RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
@@ -174,8 +174,8 @@ class Runner:
             return arguments
         return mock.get("return")
 
-    async def run(self, case: Case) -> None:
-        """Runs a case and its replay.
+    async def run(self, case: Case) -> WorkflowHistory:
+        """Runs a case and its replay; gives its history.
 
         Raises:
             AssertionError: if something else came of it than the case expects.
@@ -195,7 +195,9 @@ class Runner:
             await self._check_suspended(handle, expect, world)
         else:
             await self._check_end(handle, expect, world)
-        await replay(await handle.fetch_history())
+        history = await handle.fetch_history()
+        await replay(history)
+        return history
 
     async def _start(self, name: str, data: dict[str, Any]) -> WorkflowHandle[Any, Any]:
         arguments = [data["input"]] if "input" in data else []
