@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from dsl.model.common import BodyStep, StepBase
@@ -44,7 +45,9 @@ class _Generator(GenerateJsonSchema):
 
 def workflow_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a definition."""
-    models = [(model, _MODE) for model in (Definition, *KINDS)]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, _MODE) for model in (Definition, *KINDS)
+    ]
     _, generated = models_json_schema(models, schema_generator=_Generator)
     definitions: dict[str, Any] = generated["$defs"]
     for schema in definitions.values():
@@ -91,7 +94,7 @@ def _step() -> dict[str, Any]:
             condition["not"] = {"anyOf": [{"required": [key]} for key in others]}
         branches.append({"if": condition, "then": {"$ref": f"#/$defs/{kind.__name__}"}})
     return {
-        "description": "A step: one kind key, whose value is the main thing, and options beside it.",
+        "description": "A step: one kind key, whose value is the main thing, and options.",
         "type": "object",
         "properties": {name: {"description": _describe(name)} for name in known},
         "anyOf": [{"required": [key]} for key in keys],
@@ -100,9 +103,7 @@ def _step() -> dict[str, Any]:
 
 
 def _keys_of_kinds() -> set[str]:
-    return {
-        field.alias or name for kind in KINDS for name, field in kind.model_fields.items()
-    }
+    return {field.alias or name for kind in KINDS for name, field in kind.model_fields.items()}
 
 
 def _describe(key: str) -> str:

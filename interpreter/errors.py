@@ -1,10 +1,10 @@
 """What can go wrong while a definition runs, and how an error is written.
 
-    Exception
-    ├── StepError    an error of the workflow's world: caught by `catch`, undoes what was done
-    ├── Fault        a fault of the definition or the machinery: suspends the run where it stands
-    ├── Stopped      (interpreter.scope) a cancellation on its way to where it was aimed
-    └── Returning    a `return` on its way to the definition
+Exception
+├── StepError    an error of the workflow's world: caught by `catch`, undoes what was done
+├── Fault        a fault of the definition or the machinery: suspends the run where it stands
+├── Stopped      (interpreter.scope) a cancellation on its way to where it was aimed
+└── Returning    a `return` on its way to the definition
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,9 @@ __all__ = ["Execution", "Suspension", "Timer"]
 class Timer:
     """A timer that rings once. While the run is suspended it rings when the run goes on."""
 
-    def __init__(self, execution: Execution, seconds: float, ring: Callable[[], object], summary: str):
+    def __init__(
+        self, execution: Execution, seconds: float, ring: Callable[[], object], summary: str
+    ):
         self._execution = execution
         self._ring = ring
         self._task = asyncio.create_task(self._sleep(seconds, summary))
@@ -259,7 +261,7 @@ class Execution:
         workflow.set_current_details("\n".join(lines))
 
     @contextmanager
-    def compensating(self) -> Iterator[None]:
+    def compensating(self) -> Generator[None]:
         """While something is undone."""
         self._undoing += 1
         try:

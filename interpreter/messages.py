@@ -28,7 +28,9 @@ class SignalType:
 
     def fits(self, payload: Any) -> bool:
         """Whether a payload is what was declared."""
-        return self._validator is None or bool(self._validator.is_valid(payload))
+        if self._validator is None:
+            return True
+        return bool(self._validator.is_valid(payload))  # pyright: ignore[reportUnknownMemberType]
 
 
 class Mailbox:
@@ -56,9 +58,13 @@ class Mailbox:
             return
         declared = self._types.get(name)
         if declared is None or not declared.fits(payload):
-            self.refused[name] = self.refused.get(name, 0) + 1
+            self.refuse(name)
             return
         self.kept.setdefault(name, deque()).append(payload)
+
+    def refuse(self, name: str) -> None:
+        """Counts a signal that is not kept."""
+        self.refused[name] = self.refused.get(name, 0) + 1
 
     def take(self, name: str) -> tuple[bool, Any]:
         """Takes the first of a name: whether there was one, and its payload."""

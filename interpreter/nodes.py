@@ -208,9 +208,7 @@ class Node:
             self._ended(rec, ending)
             rec.ended = execution.clock()
             raise
-        if rec.status != "caught":
-            rec.status = "completed"
-        rec.output = output
+        rec.complete(output)
         rec.ended = execution.clock()
         return output
 
@@ -250,7 +248,8 @@ class Node:
         edge = self.edge
         if edge is None:
             return await self._timed(act, rec)
-        act = act.inner(group=act.group.open())
+        outside = act.group
+        act = act.inner(group=outside.open())
         pending: StepError | Stopped | Returning | None = None
         output = None
         try:
@@ -284,6 +283,8 @@ class Node:
                     rec.error = error.data()
         if edge.cleanup:
             pending = await self._clean_up(edge, act, pending)
+        if not act.group.members:
+            outside.remove(act.group)
         if pending is not None:
             raise pending
         return output

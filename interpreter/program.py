@@ -16,6 +16,7 @@ from interpreter.steps import RootNode, node_for
 
 __all__ = ["Compiler", "Program"]
 
+
 class Compiler:
     """Compiles the parts of a definition.
 

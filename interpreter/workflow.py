@@ -6,7 +6,7 @@ import asyncio
 import collections.abc
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -79,12 +79,15 @@ class DslWorkflow:
                 are those of the error, and `{status, step, saga}`.
             CancelledError: if it was cancelled, after everything was undone.
         """
-        pinned = await self._pin(args)
+        try:
+            value, options = (_decode(arg) for arg in (*args, None, None)[:2])
+        except Exception as error:
+            message = f"the input cannot be read: {error}"
+            raise ApplicationError(message, type="InvalidInput", non_retryable=True) from None
+        pinned = await self._pin(args, options)
         program, content = _program(pinned)
         if content is not None and "input" in content:
             value = content["input"]
-        else:
-            value = _decode(args[0]) if args else {}
         execution = self._execution = Execution(program, value, self._mailbox)
         output = await self._ended(execution)
         if execution.status == "completed":
@@ -97,15 +100,14 @@ class DslWorkflow:
             error.message, error.details, report, type=error.type, non_retryable=True
         )
 
-    async def _pin(self, args: collections.abc.Sequence[RawValue]) -> bytes:
+    async def _pin(self, args: collections.abc.Sequence[RawValue], options: Any) -> bytes:
         """Which definition, by value."""
-        options = _decode(args[1]) if len(args) > 1 else {}
-        revision = options.get("revision") if isinstance(options, dict) else None
-        given = [_decode(args[0])] if args else []
+        given = cast("dict[str, Any]", options) if isinstance(options, dict) else {}
+        revision = given.get("revision")
         try:
             pinned: RawValue = await workflow.execute_local_activity(
                 RESOLVE,
-                args=[workflow.info().workflow_type, revision, given],
+                args=[workflow.info().workflow_type, revision, *args[:1]],
                 result_type=RawValue,
                 start_to_close_timeout=timedelta(seconds=10),
             )
@@ -129,7 +131,11 @@ class DslWorkflow:
 
     @workflow.signal(dynamic=True)
     def _signal(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
-        payload = _decode(args[0]) if args else None
+        try:
+            payload = _decode(args[0]) if args else None
+        except Exception:  # what is no JSON fits nothing; it must not fail the task
+            self._mailbox.refuse(name)
+            return
         self._mailbox.deliver(name, payload)
         if self._execution is not None:
             self._execution.deliver(name)
@@ -141,5 +147,8 @@ class DslWorkflow:
         return status(self._execution)
 
 
-def _decode(value: RawValue) -> Any:
+def _decode(value: RawValue | None) -> Any:
+    """The value of an argument; an empty object where there is none."""
+    if value is None:
+        return {}
     return workflow.payload_converter().from_payload(value.payload)

@@ -76,10 +76,6 @@ def _check_type(name: str, node: Node, schema: Any, report: Report) -> None:
         "object": isinstance(value, dict),
         "null": value is None,
     }
-    # A text may stand for what is written as text: a date, a decimal.
-    if not fits.get(wanted, True) and not isinstance(value, str):
-        message = f"the argument `{name}` must be {_WORDS[wanted]}, is {describe(value)}"
-        report.add("DSL503", message, node.span)
-    elif wanted in ("array", "object", "boolean") and isinstance(value, str):
+    if not fits.get(wanted, True):
         message = f"the argument `{name}` must be {_WORDS[wanted]}, is {describe(value)}"
         report.add("DSL503", message, node.span)

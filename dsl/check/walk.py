@@ -78,7 +78,9 @@ class _Checker:
         self.catches(definition.catch, document, place)
         self.cleanup(definition.finally_, document, place)
         if definition.has("output"):
-            self.report.template(self.child(document, "output"), place.naming(result="the raw output"))
+            self.report.template(
+                self.child(document, "output"), place.naming(result="the raw output")
+            )
         return self.report.diagnostics
 
     @staticmethod
@@ -219,7 +221,9 @@ class _Checker:
     def foreach(self, step: ForeachStep, node: Mapping, place: Place) -> None:
         for key, name in (("as", step.as_), ("index_as", step.index_as)):
             entry = node.get(key)
-            if entry is not None and (name in place.names or (key == "index_as" and name == step.as_)):
+            if entry is not None and (
+                name in place.names or (key == "index_as" and name == step.as_)
+            ):
                 self.report.add("DSL407", f"`{name}` already has a meaning here", entry.value.span)
         inside = place.apart().naming(**{step.as_: "the item", step.index_as: "its index"})
         self.steps(step.do, self.child(node, "do"), inside)
@@ -340,7 +344,9 @@ def _step_lists(node: Node) -> list[tuple[Node, bool]]:
             case "switch" | "catch" if isinstance(entry.value, SequenceNode):
                 for case in entry.value:
                     if isinstance(case, Mapping):
-                        found += [(e.value, False) for e in case.entries if e.name in ("do", "else")]
+                        found += [
+                            (e.value, False) for e in case.entries if e.name in ("do", "else")
+                        ]
             case _:
                 pass
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -29,10 +29,10 @@ from dsl.model.leaves import (
     DURATION,
     ERROR_TYPE,
     EXPRESSION,
-    VARIABLE,
     STEP_ID,
     TEMPLATE,
     TEXT,
+    VARIABLE,
     count,
     describe,
     mistake,
@@ -61,7 +61,7 @@ class _StepType:
 
 
 if TYPE_CHECKING:
-    AnyStep = StepBase
+    AnyStep: TypeAlias = "StepBase"
 else:
     AnyStep = Annotated[Any, _StepType]
 
@@ -143,7 +143,9 @@ class Catch(Model):
         None, description="Only if this is true. Sees `error`."
     )
     do: list[AnyStep] = Field(
-        default_factory=list[AnyStep], description="The steps to run. They see `error`.", min_length=1
+        default_factory=list[AnyStep],
+        description="The steps to run. They see `error`.",
+        min_length=1,
     )
     output: Annotated[Any, TEMPLATE] = Field(
         None, description="The step's output. Default: the output of the last step of `do`."

@@ -13,11 +13,11 @@ from dsl.model.leaves import (
     DEFINITION_NAME,
     DURATION,
     JSON_SCHEMA,
-    VARIABLE,
     MESSAGE_NAME,
     TEMPLATE,
     TEXT,
     TEXT_TEMPLATE,
+    VARIABLE,
     choice,
     describe,
     mistake,
@@ -53,14 +53,16 @@ class Signal(Model):
     description: Annotated[str | None, TEXT] = Field(None, description="What it means.")
     payload: Annotated[dict[str, Any] | None, JSON_SCHEMA] = Field(
         None,
-        description="JSON Schema of its payload. A signal that does not fit is refused and counted. "
-        "`pattern` is not allowed in it.",
+        description="JSON Schema of its payload. A signal that does not fit is refused and "
+        "counted. `pattern` is not allowed in it.",
     )
 
 
 def _version(value: Any) -> int:
-    if value != 1 or isinstance(value, bool):
-        raise mistake("DSL106", f"must be 1, is {describe(value)}", "this is version 1 of the language")
+    if isinstance(value, bool) or value != 1:
+        raise mistake(
+            "DSL106", f"must be 1, is {describe(value)}", "this is version 1 of the language"
+        )
     return 1
 
 
@@ -91,15 +93,17 @@ class Definition(Model):
     on_fault: Annotated[str | None, choice("suspend", "fail")] = Field(
         None,
         description="What a fault of the definition does (an expression that fails, an activity "
-        "nobody registered): `suspend` the run for an operator, the default, or `fail` as an error.",
+        "nobody registered): `suspend` the run for an operator, the default, or `fail` "
+        "as an error.",
     )
     defaults: Defaults | None = Field(
         None, description="Options of every activity that does not say otherwise."
     )
-    signals: dict[
-        Annotated[str, MESSAGE_NAME], Annotated[Signal, BeforeValidator(_or_nothing)]
-    ] = Field(
-        default_factory=dict[str, Signal], description="The signals it waits for, by their names."
+    signals: dict[Annotated[str, MESSAGE_NAME], Annotated[Signal, BeforeValidator(_or_nothing)]] = (
+        Field(
+            default_factory=dict[str, Signal],
+            description="The signals it waits for, by their names.",
+        )
     )
     vars: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
         default_factory=dict[str, Any],

@@ -70,11 +70,11 @@ class _Defaults:
         return value if same else changed
 
     def resolve(self, reference: str) -> Any:
-        node = self.root
+        node: Any = self.root
         for part in reference.removeprefix("#").split("/"):
             if part:
                 name = part.replace("~1", "/").replace("~0", "~")
-                node = node.get(name) if isinstance(node, dict) else None
+                node = cast("dict[str, Any]", node).get(name) if isinstance(node, dict) else None
         return node
 
 
@@ -82,7 +82,8 @@ def check_input(schema: dict[str, Any], value: Any) -> list[str]:
     """What is wrong with an input, a line each; nothing where it is right."""
     # An empty registry: nothing is ever fetched.
     validator = Draft202012Validator(schema, registry=Registry())
-    errors = sorted(validator.iter_errors(value), key=lambda error: [str(p) for p in error.path])
+    found = validator.iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
+    errors: list[ValidationError] = sorted(found, key=lambda error: [str(p) for p in error.path])
     lines = [_line(error) for error in errors[:_MOST]]
     if len(errors) > _MOST:
         lines.append(f"and {len(errors) - _MOST} more")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -121,7 +121,7 @@ def _expression(value: Any) -> str:
         if isinstance(value, list | dict):
             bracket = "[" if isinstance(value, list) else "{"
             hint = f"an expression that begins with {bracket} must be in quotes"
-        raise mistake("DSL307", f"must be an expression, is {describe(value)}", hint)
+        raise mistake("DSL307", f"must be an expression, is {describe(cast("object", value))}", hint)
     bare = strip_braces(value)[0].strip()
     if not bare:
         raise mistake("DSL307", "must be an expression, is empty")
@@ -129,7 +129,7 @@ def _expression(value: Any) -> str:
 
 
 def _expression_or_list(value: Any) -> str | list[Any]:
-    return list(value) if isinstance(value, list) else _expression(value)  # pyright: ignore
+    return cast("list[Any]", value) if isinstance(value, list) else _expression(value)
 
 
 def _duration(value: Any) -> str:
@@ -157,7 +157,9 @@ def _name(
         if not isinstance(value, str):
             raise mistake("DSL105", f"must be a name, is {describe(value)}")
         if not match(value):
-            raise mistake("DSL202", f"`{value[:60]}` is no name of {what}", f"write it like {example}")
+            raise mistake(
+                "DSL202", f"`{value[:60]}` is no name of {what}", f"write it like {example}"
+            )
         if value in taken:
             word = "the name of a function" if value in FUNCTIONS else "a reserved word"
             raise mistake("DSL203", f"`{value}` is {word}", f"for example `the_{value}`")
@@ -252,9 +254,7 @@ FLAG = Leaf(Role.PLAIN, _flag, {"type": "boolean"})
 TEMPLATE = Leaf(Role.TEMPLATE, lambda value: value, {})
 TEXT_TEMPLATE = Leaf(Role.TEMPLATE, _template_text, {"type": "string", "minLength": 1})
 EXPRESSION = Leaf(Role.EXPRESSION, _expression, _EXPRESSION_SCHEMA)
-EXPRESSION_OR_LIST = Leaf(
-    Role.EXPRESSION, _expression_or_list, {"type": ["string", "array"]}
-)
+EXPRESSION_OR_LIST = Leaf(Role.EXPRESSION, _expression_or_list, {"type": ["string", "array"]})
 DURATION = Leaf(
     Role.TEMPLATE,
     _duration,

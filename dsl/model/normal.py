@@ -21,15 +21,16 @@ _OPTIONS = (
     "schedule_to_start_timeout",
     "heartbeat_timeout",
 )
+_NOTHING = Defaults.model_validate({})
 _UNDO_RETRY = Retry.model_validate(
     {"initial_interval": "1s", "backoff_coefficient": 2, "maximum_interval": "60s"}
 )
-"""How a compensation without a `retry` of its own is retried: without end, once a minute at last."""
+"""The retry of a compensation without one of its own: no end, at last once a minute."""
 
 
 def normalise(definition: Definition) -> Definition:
     """A definition with its defaults merged into its activities. Idempotent."""
-    defaults = definition.defaults or Defaults()
+    defaults = definition.defaults or _NOTHING
     changed = {
         name: _value(getattr(definition, name), defaults)
         for name in ("steps", "catch", "finally_")
@@ -72,7 +73,7 @@ def _holds_steps(part: Any) -> bool:
 
 def _options(step: ActivityStep, defaults: Defaults | None) -> dict[str, Any]:
     changed: dict[str, Any] = {}
-    given = defaults or Defaults()
+    given = defaults or _NOTHING
     for name in _OPTIONS:
         if not step.has(name) and given.has(name):
             changed[name] = getattr(given, name)

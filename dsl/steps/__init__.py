@@ -72,7 +72,9 @@ def _kind(step: dict[str, Any]) -> str:
     others = [key for key in keys if key != "do"]
     if len(others) > 1:
         shown = " and ".join(f"`{key}`" for key in others)
-        raise mistake("DSL104", f"a step has one kind, this one has {shown}", "make two steps of it")
+        raise mistake(
+            "DSL104", f"a step has one kind, this one has {shown}", "make two steps of it"
+        )
     if others or keys:
         return (others or keys)[0]
     known = {field.alias or name for name, field in BodyStep.model_fields.items()}

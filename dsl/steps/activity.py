@@ -7,7 +7,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from dsl.model.common import Retry, StepBase
-from dsl.model.leaves import DURATION, TEMPLATE, TEXT_TEMPLATE, Leaf, Role, describe, mistake, template_map
+from dsl.model.leaves import (
+    DURATION,
+    TEXT_TEMPLATE,
+    Leaf,
+    Role,
+    describe,
+    mistake,
+    template_map,
+)
 
 __all__ = ["ActivityStep"]
 
@@ -23,9 +31,9 @@ class ActivityStep(StepBase):
 
     kind: ClassVar[str] = "activity"
 
-    activity: Annotated[str, Leaf(Role.PLAIN, TEXT_TEMPLATE.read, {"type": "string", "minLength": 1})] = (
-        Field(description="The name of the activity.")
-    )
+    activity: Annotated[
+        str, Leaf(Role.PLAIN, TEXT_TEMPLATE.read, {"type": "string", "minLength": 1})
+    ] = Field(description="The name of the activity.")
     with_: Annotated[dict[str, Any] | None, template_map()] = Field(
         None, alias="with", description="The arguments by name."
     )

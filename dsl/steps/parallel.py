@@ -17,9 +17,9 @@ class ParallelStep(BodyStep):
 
     kind: ClassVar[str] = "parallel"
 
-    parallel: dict[
-        Annotated[str, BRANCH], Annotated[list[AnyStep], Field(min_length=1)]
-    ] = Field(description="The branches by name, each a list of steps.", min_length=1)
+    parallel: dict[Annotated[str, BRANCH], Annotated[list[AnyStep], Field(min_length=1)]] = Field(
+        description="The branches by name, each a list of steps.", min_length=1
+    )
     join: Annotated[str | None, choice("all")] = Field(
         None, description="How many branches must succeed: `all`, the default."
     )

@@ -17,4 +17,6 @@ class ReturnStep(StepBase):
 
     kind: ClassVar[str] = "return"
 
-    return_: Annotated[Any, TEMPLATE] = Field(alias="return", description="The definition's output.")
+    return_: Annotated[Any, TEMPLATE] = Field(
+        alias="return", description="The definition's output."
+    )

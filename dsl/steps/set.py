@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from dsl.model.common import StepBase
-from dsl.model.leaves import VARIABLE, TEMPLATE
+from dsl.model.leaves import TEMPLATE, VARIABLE
 
 __all__ = ["SetStep"]
 

@@ -16,9 +16,7 @@ class Case(Model):
     """A case with its condition, or the `else` that stands last."""
 
     when: Annotated[str | None, EXPRESSION] = Field(None, description="Its condition.")
-    do: list[AnyStep] = Field(
-        default_factory=list[AnyStep], description="Its steps.", min_length=1
-    )
+    do: list[AnyStep] = Field(default_factory=list[AnyStep], description="Its steps.", min_length=1)
     else_: list[AnyStep] = Field(
         default_factory=list[AnyStep],
         alias="else",
@@ -36,7 +34,9 @@ def _cases(value: Any) -> Any:
         keys = set(case)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if "else" in keys:
             if keys & {"when", "do"}:
-                raise mistake("DSL107", "an `else` has neither `when` nor `do`: its steps stand in it")
+                raise mistake(
+                    "DSL107", "an `else` has neither `when` nor `do`: its steps stand in it"
+                )
             if index != len(value) - 1:  # pyright: ignore[reportUnknownArgumentType]
                 raise mistake("DSL107", "`else` must be the last case")
         elif not {"when", "do"} <= keys and keys <= {"when", "do"}:

@@ -67,6 +67,10 @@ def read(path: Path, name: str | None = None) -> tuple[Source | None, list[Diagn
     return Source(name, text), []
 
 
+def _end(event: Any) -> int:
+    return event.end_mark.index
+
+
 def _nearby(path: Path) -> str | None:
     from dsl.diagnostics import did_you_mean
 
@@ -121,7 +125,7 @@ class _Composer:
         if depth > MAX_DEPTH:
             self.refuse("DSL006", f"nested more than {MAX_DEPTH} levels deep", span)
         if isinstance(event, yaml.AliasEvent):
-            anchor = self.anchors.get(event.anchor)
+            anchor = self.anchors.get(str(event.anchor))
             if anchor is None:
                 raise _Refused(
                     Diagnostic(
@@ -152,7 +156,7 @@ class _Composer:
             item, item_size = self.node(event, events, depth + 1)
             items.append(item)
             size = self.grown(size + item_size, span)
-        return Sequence(tuple(items), Span(span.start, event.end_mark.index)), size
+        return Sequence(tuple(items), Span(span.start, _end(event))), size
 
     def mapping(self, events: Any, depth: int, span: Span, flow: bool) -> tuple[Node, int]:
         entries: dict[str, Entry] = {}
@@ -176,7 +180,7 @@ class _Composer:
             entries[name] = Entry(key, name, value)
         for name, entry in merged.items():
             entries.setdefault(name, entry)
-        return Mapping(tuple(entries.values()), Span(span.start, event.end_mark.index), flow), size
+        return Mapping(tuple(entries.values()), Span(span.start, _end(event)), flow), size
 
     def merge(self, value: Node, merged: dict[str, Entry]) -> None:
         for part in value if isinstance(value, Sequence) else (value,):
@@ -191,7 +195,10 @@ class _Composer:
             return key.value
         shown = self.source.text[key.span.start : key.span.end][:40].strip()
         hint = f'write "{shown}"' if isinstance(key, Scalar) else None
-        if not isinstance(key, Scalar) and "${" in self.source.text[max(0, key.span.start - 1) :][:3]:
+        if (
+            not isinstance(key, Scalar)
+            and "${" in self.source.text[max(0, key.span.start - 1) :][:3]
+        ):
             hint = "a text with ${ } inside { } or [ ] must be quoted"
         self.report("DSL010", "a key must be a text", key.span, hint)
         return None
@@ -288,5 +295,8 @@ def _syntax_error(source: Source, error: yaml.YAMLError) -> Diagnostic:
     at = position if isinstance(position, int) else 0
     char = source.text[at : at + 1]
     return Diagnostic(
-        "DSL003", f"the character U+{ord(char or ' '):04X} may not stand in YAML", source, Span(at, at)
+        "DSL003",
+        f"the character U+{ord(char or ' '):04X} may not stand in YAML",
+        source,
+        Span(at, at),
     )

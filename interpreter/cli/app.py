@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from interpreter.cli import query, run, schema, signal, status, validate, worker
-from interpreter.cli.errors import CliError, Exit
-from interpreter.cli.options import Settings, hoist
+from interpreter.cli.errors import CliError, Exit, Interrupted
+from interpreter.cli.options import Settings, hoist, wants_json
 
 __all__ = ["app", "main"]
 
@@ -87,43 +89,59 @@ for _command in (validate, schema, run, worker, signal, query, status):
 def main() -> NoReturn:
     """The console script."""
     arguments = hoist(sys.argv[1:])
-    code = _main(arguments)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        code = _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our results has seen enough
+        code = Exit.DONE
+    except Exception as bug:
+        if "--debug" in arguments:
+            raise
+        code = _end(
+            arguments,
+            f"{type(bug).__name__}: {bug}",
+            Exit.FAILED,
+            "this is a bug of temporal-dsl: run it again with --debug, and report what it prints",
+        )
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     # A process that used the SDK may crash in the interpreter's shutdown: there is none.
     os._exit(code)
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: Sequence[str]) -> int:
     try:
         result = app(args=arguments, standalone_mode=False)
         return result if isinstance(result, int) else Exit.DONE
     except CliError as error:
-        _say(f"error: {error.message}", f"  hint: {error.hint}" if error.hint else None)
-        return error.code
-    except click.exceptions.Exit as stop:
+        return _end(arguments, error.message, error.code, error.hint)
+    except typer.Exit as stop:
         return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _say("interrupted")
-        return Exit.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
+    except (typer.Abort, KeyboardInterrupt, Interrupted):
+        return _end(arguments, "interrupted", Exit.INTERRUPTED)
+    except typer.TyperException as error:
+        return _misused(arguments, error)
+
+
+def _misused(arguments: Sequence[str], error: typer.TyperException) -> int:
+    """Flags and arguments that the program does not know."""
+    context: Any = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else app.info.name
+    hint = f"`{path} --help` lists what there is"
+    if not arguments:
+        print(error.format_message(), file=sys.stderr)  # the help
         return Exit.WRONG_INPUT
-    except BrokenPipeError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        return Exit.DONE
-    except Exception as bug:
-        if "--debug" in arguments:
-            raise
-        _say(
-            f"error: {type(bug).__name__}: {bug}",
-            "  hint: this is a bug of temporal-dsl; run again with --debug and report it",
-        )
-        return Exit.FAILED
+    message = error.format_message()
+    return _end(arguments, message[:1].lower() + message[1:].rstrip("."), Exit.WRONG_INPUT, hint)
 
 
-def _say(*lines: str | None) -> None:
-    for line in lines:
-        if line is not None:
-            print(line, file=sys.stderr)
+def _end(arguments: Sequence[str], message: str, code: Exit, hint: str | None = None) -> int:
+    """Says why there is no result: to people, and with `-o json` to programs."""
+    print(f"error: {message}" if code != Exit.INTERRUPTED else message, file=sys.stderr)
+    if hint:
+        print(f"  hint: {hint}", file=sys.stderr)
+    if wants_json(arguments):
+        error = {"message": message, "hint": hint, "exit_code": int(code)}
+        print(json.dumps({"error": error}, ensure_ascii=False, indent=2))
+        sys.stdout.flush()
+    return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["CliError", "Exit"]
+__all__ = ["CliError", "Exit", "Interrupted"]
 
 
 class Exit(IntEnum):
@@ -30,8 +30,14 @@ class CliError(Exception):
         hint: What to do next.
     """
 
-    def __init__(self, message: str, code: Exit = Exit.WRONG_INPUT, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, code: Exit = Exit.WRONG_INPUT, hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.hint = hint
+
+
+class Interrupted(Exception):
+    """The user, or whoever runs the program, wants it to end."""

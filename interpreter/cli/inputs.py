@@ -6,16 +6,18 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dsl.loader import Loaded, load_files
-from interpreter.activities import ActivityModuleError, ActivityRegistry
-from interpreter.cli import render
 from interpreter.cli.errors import CliError, Exit
+
+if TYPE_CHECKING:
+    from dsl.loader import Loaded
+    from interpreter.activities import ActivityRegistry
 
 __all__ = ["activities_beside", "load_or_exit", "read_json", "registry"]
 
 _MAX_JSON = 4 * 1024 * 1024
+_MAX_DEPTH = 100  # as for definitions
 
 
 def read_json(given: str | None, option: str) -> Any:
@@ -28,33 +30,78 @@ def read_json(given: str | None, option: str) -> Any:
         return None
     name, text = option, given
     if given.startswith("@"):
-        name = given[1:]
-        try:
-            text = sys.stdin.read(_MAX_JSON + 1) if name == "-" else _read(Path(name))
-        except OSError as error:
-            raise CliError(f"{name}: {error.strerror}", hint=f"{option} takes JSON or @FILE") from None
-        except UnicodeDecodeError:
-            raise CliError(f"{name}: this is no text in UTF-8") from None
+        name, text = _read(given[1:], option)
     if len(text) > _MAX_JSON:
         raise CliError(f"{name}: over {_MAX_JSON:,} characters of JSON")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise CliError(
-            f"{name}:{error.lineno}:{error.colno}: this is no JSON: {error.msg.lower()}",
+            f"{name}:{error.lineno}:{error.colno}: this is no JSON: {_what_is_wrong(error)}",
             hint=None if given.startswith("@") else f"put it in single quotes: {option} '{{...}}'",
         ) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise CliError(f"{name}: nested more than {_MAX_DEPTH} levels deep") from None
+    except ValueError as error:
         raise CliError(f"{name}: this is no JSON: {error}") from None
+    _check(value, name)
+    return value
 
 
-def _read(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        return file.read(_MAX_JSON + 1)
+def _read(name: str, option: str) -> tuple[str, str]:
+    """What to call a file in messages, and its text."""
+    try:
+        if name == "-":
+            name, raw = "standard input", sys.stdin.buffer.read(_MAX_JSON + 1)
+        else:
+            with Path(name).open("rb") as file:
+                raw = file.read(_MAX_JSON + 1)
+    except OSError as error:
+        said = error.strerror or str(error)
+        hint = f"{option} takes JSON, @FILE, or @- for standard input"
+        raise CliError(f"{name or option}: {said[:1].lower()}{said[1:]}", hint=hint) from None
+    try:
+        return name, raw[:_MAX_JSON].decode("utf-8-sig") if len(raw) <= _MAX_JSON else " " * len(
+            raw
+        )
+    except UnicodeDecodeError as error:
+        raise CliError(f"{name}: this is no text in UTF-8 (byte {error.start} is none)") from None
+
+
+def _what_is_wrong(error: json.JSONDecodeError) -> str:
+    if not error.doc.strip():
+        return "there is nothing in it"
+    return error.msg[:1].lower() + error.msg[1:]
+
+
+def _check(value: Any, name: str) -> None:
+    """Refuses what Python takes for JSON and others would not.
+
+    Raises:
+        CliError: with what it is.
+    """
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            break
+    else:
+        raise CliError(f"{name}: nested more than {_MAX_DEPTH} levels deep")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise CliError(f"{name}: half of a surrogate pair is no character") from None
+    except ValueError:
+        raise CliError(f"{name}: a number in it is too large") from None
 
 
 def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number in JSON")
+    raise ValueError(f"{word} is no number there")
 
 
 def activities_beside(paths: Sequence[Path]) -> list[str]:
@@ -70,6 +117,8 @@ def registry(modules: Sequence[str]) -> ActivityRegistry:
     Raises:
         CliError: if a module cannot be loaded.
     """
+    from interpreter.activities import ActivityModuleError, ActivityRegistry
+
     try:
         return ActivityRegistry.load(modules)
     except ActivityModuleError as error:
@@ -82,6 +131,9 @@ def load_or_exit(paths: Sequence[Path], activities: ActivityRegistry | None) -> 
     Raises:
         CliError: if there are errors.
     """
+    from dsl.loader import load_files
+    from interpreter.cli import render
+
     loaded = load_files(paths, activities.catalogue if activities is not None else None)
     render.diagnostics(loaded.diagnostics)
     if not loaded.ok:

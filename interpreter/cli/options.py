@@ -13,7 +13,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Activities", "Input", "Payload", "Settings", "TaskQueue", "TemporalPath", "hoist"]
+__all__ = [
+    "Activities",
+    "Input",
+    "Payload",
+    "Settings",
+    "TaskQueue",
+    "TemporalPath",
+    "hoist",
+    "wants_json",
+]
 
 Activities = Annotated[
     list[str] | None,
@@ -82,7 +91,8 @@ def hoist(arguments: Sequence[str]) -> list[str]:
             rest += [argument, *arguments[at:]]
             break
         name = argument.split("=", 1)[0]
-        if argument in _FLAGS or (name in _WITH_VALUE and name != argument):
+        attached = argument[:2] in _WITH_VALUE and len(argument) > 2  # -ojson
+        if argument in _FLAGS or attached or (name in _WITH_VALUE and name != argument):
             front.append(argument)
         elif argument in _WITH_VALUE and at < len(arguments):
             front += [argument, arguments[at]]
@@ -90,3 +100,16 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
     return front + rest
+
+
+def wants_json(hoisted: Sequence[str]) -> bool:
+    """Whether arguments that `hoist` gave ask for JSON, even where they cannot be parsed."""
+    wanted = ""
+    for argument, following in zip(hoisted, [*hoisted[1:], ""], strict=True):
+        if argument == "--":
+            break
+        if argument in ("-o", "--output"):
+            wanted = following
+        elif argument.startswith(("-o", "--output=")):
+            wanted = argument.removeprefix("--output=").removeprefix("-o")
+    return wanted == "json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -183,7 +182,9 @@ def outcome(state: dict[str, Any], seconds: float) -> None:
 def status(state: dict[str, Any]) -> None:
     """The state of a run on standard output."""
     out = Console(highlight=False, soft_wrap=True)
-    out.print(Text(f"{state['definition']}  {state['status']}  revision {state.get('revision', '?')}"))
+    out.print(
+        Text(f"{state['definition']}  {state['status']}  revision {state.get('revision', '?')}")
+    )
     for step, depth in _walk(state.get("steps", [])):
         out.print(_line(step, depth))
     for entry in state.get("compensations", []):

@@ -52,7 +52,7 @@ def run(
     loaded = inputs.load_or_exit([path], registry)
     definition = _chosen(loaded.definitions, name, path)
     value = inputs.read_json(input, "--input")
-    value = {} if input is None else value
+    value: Any = {} if input is None else value
     if definition.input is not None:
         problems = check_input(definition.input, with_defaults(definition.input, value))
         if problems:
@@ -100,7 +100,9 @@ class _Job:
         except ServerNotFoundError as error:
             raise CliError(str(error), Exit.UNREACHABLE) from None
         except RuntimeError as error:
-            raise CliError(f"the embedded server did not start: {error}", Exit.UNREACHABLE) from None
+            raise CliError(
+                f"the embedded server did not start: {error}", Exit.UNREACHABLE
+            ) from None
         try:
             return await self.work(server.client, TASK_QUEUE, embedded=True)
         finally:
@@ -118,7 +120,9 @@ class _Job:
 
         logs.quiet(self.settings.debug)
         render.note(f"{self.name}  {self.id}", "bold")
-        async with make_worker(client, MemoryStore(self.definitions), self.registry, task_queue=queue):
+        async with make_worker(
+            client, MemoryStore(self.definitions), self.registry, task_queue=queue
+        ):
             try:
                 handle = await client.start_workflow(
                     self.name, self.input, id=self.id, task_queue=queue
@@ -133,7 +137,9 @@ class _Job:
             return self.suspended(state, embedded)
         render.outcome(state, followed.seconds)
         if followed.failure is None:
-            render.result(state | {"output": followed.result} if self.settings.json else followed.result)
+            render.result(
+                state | {"output": followed.result} if self.settings.json else followed.result
+            )
             return Exit.DONE
         if self.settings.json:
             kind, message = followed.failure

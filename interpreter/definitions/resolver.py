@@ -7,7 +7,6 @@ that a replay needs, whatever is deployed later.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from temporalio import activity
@@ -24,6 +23,7 @@ ENGINE = 1
 """The version of the interpreter's behaviour. A run keeps the one it began with."""
 RESOLVE = "dsl.resolve"
 """The name of the local activity."""
+_NOTHING: dict[str, Any] = {}
 
 
 class Resolver:
@@ -37,13 +37,13 @@ class Resolver:
         self._store = store
 
     @activity.defn(name=RESOLVE)
-    async def resolve(self, name: str, revision: str | None, given: Sequence[Any]) -> RawValue:
+    async def resolve(self, name: str, revision: str | None, given: Any = _NOTHING) -> RawValue:
         """Pins a definition by value and checks the input.
 
         Args:
             name: The definition's name, which is the Workflow Type.
             revision: Which revision; the current one where none is given.
-            given: The input, or nothing.
+            given: The input; an empty object where there is none.
 
         Returns:
             `{engine, revision, digest, definition}`, and `input` where it is not what was given.
@@ -54,17 +54,18 @@ class Resolver:
         try:
             stored = await self._store.get(name, revision)
         except UnknownDefinitionError as error:
-            raise ApplicationError(str(error), type="UnknownDefinition", non_retryable=True) from None
+            raise ApplicationError(
+                str(error), type="UnknownDefinition", non_retryable=True
+            ) from None
         head = {"engine": ENGINE, "revision": stored.revision, "digest": stored.digest}
         text = f'{json.dumps(head)[:-1]}, "definition": {stored.text}'
-        value = given[0] if given else {}
         schema = stored.definition.input
         if schema is not None:
-            completed = with_defaults(schema, value)
+            completed = with_defaults(schema, given)
             problems = check_input(schema, completed)
             if problems:
                 raise ApplicationError("; ".join(problems), type="InvalidInput", non_retryable=True)
-            if completed is not value:
+            if completed is not given:
                 text += f', "input": {json.dumps(completed, ensure_ascii=False)}'
         payload = Payload(metadata={"encoding": b"json/plain"}, data=(text + "}").encode())
         return RawValue(payload)

@@ -25,8 +25,10 @@ __all__ = ["ActivityNode"]
 
 _MAX_ID = 1000
 _PATIENCE = 120.0
-"""How long it is tried whether a worker registers the activity, in seconds: a rolling deployment."""
+"""How long it is tried whether a worker registers the activity, in seconds."""
 _PAUSE = 5.0
+_LONGEST_UNDO = timedelta(hours=24)
+"""How long it is tried to undo an act before it counts as failed."""
 
 
 class ActivityNode(Node):
@@ -43,7 +45,9 @@ class ActivityNode(Node):
         self.positional = step.args is not None
         given = step.args if self.positional else step.with_
         self.arguments = compiler.template(given) if given is not None else None
-        self.fixed: dict[str, Any] = {"cancellation_type": workflow.ActivityCancellationType.TRY_CANCEL}
+        self.fixed: dict[str, Any] = {
+            "cancellation_type": workflow.ActivityCancellationType.TRY_CANCEL
+        }
         self.varying: list[tuple[str, Duration]] = []
         for name in (
             "start_to_close_timeout",
@@ -56,6 +60,8 @@ class ActivityNode(Node):
             self._set_timeout("schedule_to_close_timeout", self.timeout)
             self.timeout = None
             self.plain = not (self.output or self.edge or self.variables)
+        if compiler.compensating and "schedule_to_close_timeout" not in self.fixed:
+            self.fixed["schedule_to_close_timeout"] = _LONGEST_UNDO
         if self.undo is not None:
             wait = workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
             self.fixed["cancellation_type"] = wait
@@ -146,7 +152,9 @@ class ActivityNode(Node):
                 if now >= deadline:
                     raise
                 rec.fault = fault.message
-                await act.execution.pause(act, rec, _PAUSE, f"{self.activity} is not registered yet")
+                await act.execution.pause(
+                    act, rec, _PAUSE, f"{self.activity} is not registered yet"
+                )
                 rec.fault = None
 
     async def _attempt(self, act: Act, rec: Rec, arguments: Any, options: dict[str, Any]) -> Any:

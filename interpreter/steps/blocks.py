@@ -61,7 +61,10 @@ class SwitchNode(Node):
     ) -> None:
         super().__init__(step, place, compiler, owner)
         self.cases = tuple(
-            (compiler.expression(case.when), compiler.steps(case.do or case.else_, self, f".{index}."))
+            (
+                compiler.expression(case.when),
+                compiler.steps(case.do or case.else_, self, f".{index}."),
+            )
             for index, case in enumerate(step.switch)
         )
 

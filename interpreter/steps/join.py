@@ -36,6 +36,7 @@ class Join:
         self.ending: StepError | Returning | None = None
         self.open: dict[int, tuple[Token, Group]] = {}
         self.group = act.group.open(parallel=True, limit=limit)
+        self.losers = Group(parallel=True, limit=limit)
 
     async def run(self) -> list[Any]:
         """Runs the members; gives their outputs in order.
@@ -46,12 +47,19 @@ class Join:
             Returning: if a member returned.
         """
         await in_lanes(self.act.execution, len(self.outputs), self.limit, self._member)
-        if isinstance(self.ending, Returning):
-            raise self.ending
+        await unwind(self.act.execution, self.losers, None)
+        if not self.group.members:
+            self.act.group.remove(self.group)
+        ending = self._ending()
+        if isinstance(ending, Returning):
+            raise ending
         self.act.token.check()
-        if self.ending is not None:
-            raise self.ending
+        if ending is not None:
+            raise ending
         return self.outputs
+
+    def _ending(self) -> StepError | Returning | None:
+        return self.ending
 
     async def _member(self, index: int) -> None:
         if self.ending is not None or self.act.token.stop is not None:
@@ -68,11 +76,14 @@ class Join:
                 for other, (running, _) in self.open.items():
                     if other != index:
                         running.cancel("sibling")
-        except Stopped as stopped:
-            if isinstance(self.ending, Returning) and stopped.stop.kind == "sibling":
-                # A `return` makes it lose: it is undone, while what completed stays done.
-                await unwind(self.act.execution, group, None)
+        except Stopped:
+            pass
         token.close()
         del self.open[index]
-        if not group.members:
+        lost = token.stop is not None and token.stop.target is token
+        if lost and isinstance(self._ending(), Returning):
+            # A `return` makes the others lose: they are undone, while what completed stays done.
+            self.group.remove(group)
+            self.losers.members.append(group)
+        elif not group.members:
             self.group.remove(group)

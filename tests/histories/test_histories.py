@@ -1,4 +1,4 @@
-"""Recorded histories replay with every later interpreter, and one that was tampered with does not."""
+"""Recorded histories replay for ever; one that was tampered with does not."""
 
 from __future__ import annotations
 

@@ -102,7 +102,11 @@ steps:
   - id: p
     parallel:
       x: [{id: a, activity: act, with: {value: 1}, compensate: {activity: act}}]
-      y: [{id: f, foreach: [1, 2, 3], concurrency: 2, do: [{id: b, activity: act, compensate: {activity: act}}]}]
+      y:
+        - id: f
+          foreach: [1, 2, 3]
+          concurrency: 2
+          do: [{id: b, activity: act, compensate: {activity: act}}]
     timeout: 1m
   - {id: nap, sleep: 100ms}
   - {id: bad, activity: slow, with: {fail: true}}
@@ -166,7 +170,10 @@ steps:
           activity: slow
           task_queue: QUEUE
           with: {seconds: 0.4, value: 7}
-          compensate: {activity: act, task_queue: QUEUE, with: {value: ["${ step.status }", "${ step.output }"]}}
+          compensate:
+            activity: act
+            task_queue: QUEUE
+            with: {value: ["${ step.status }", "${ step.output }"]}
 """
     acts, client = Acts(), server.client
     queue = f"q{uuid.uuid4().hex[:8]}"
@@ -238,6 +245,7 @@ async def test_a_missing_activity_is_waited_for_as_in_a_rolling_deployment(
     acts = Acts()
     async with make_worker(server.client, store, ActivityRegistry([]), task_queue=name):
         handle = await server.client.start_workflow(name, id=name, task_queue=name)
+        state: dict[str, Any] = {}
         for _ in range(100):
             state = await handle.query("status")
             if state["steps"] and state["steps"][0].get("fault"):

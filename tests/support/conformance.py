@@ -7,9 +7,11 @@ activities are real activities whose answers the case gives, and its history is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,15 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, Work
 from temporalio.common import RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from dsl.durations import parse_duration
+from dsl.durations import format_duration, parse_duration
 from dsl.loader import load_text
 from dsl.source import Source
 from dsl.syntax import compose
-from interpreter.activities import ActivityContextInterceptor
+from interpreter.activities import ActivityContextInterceptor, idempotency_key
 from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
 from interpreter.headers import HeaderInterceptor
@@ -52,6 +55,8 @@ _EXPECTED = frozenset(
         "suspended",
         "refused",
         "paths",
+        "kept",
+        "then",
     )
 )
 
@@ -76,6 +81,7 @@ class Call:
     activity: str
     path: str
     arguments: Any
+    options: dict[str, Any]
 
 
 @dataclass
@@ -97,7 +103,9 @@ def read_cases(folder: Path) -> list[Case]:
             content: Any = document.data()
             for data in content if isinstance(content, list) else [content]:
                 case = Case(f"{file.relative_to(folder)}::{data['name']}", data)
-                unknown = set(data) - _KEYS | set(data["expect"]) - _EXPECTED
+                expect = data["expect"]
+                unknown = set(data) - _KEYS | set(expect) - _EXPECTED
+                unknown |= set(expect.get("then", {})) - _EXPECTED
                 assert not unknown, f"{case.id}: unknown keys {unknown}"
                 cases.append(case)
     names = [case.id for case in cases]
@@ -129,6 +137,9 @@ class Runner:
             workflows=[DslWorkflow],
             activities=[answer, Resolver(self.store).resolve],
             interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
+            # A cancellation reaches an activity with a heartbeat: they are not held back.
+            max_heartbeat_throttle_interval=timedelta(milliseconds=20),
+            default_heartbeat_throttle_interval=timedelta(milliseconds=20),
         )
 
     async def _answer(self, args: Sequence[RawValue]) -> Any:
@@ -138,7 +149,8 @@ class Runner:
         converter = default_converter().payload_converter
         values = [converter.from_payload(arg.payload) for arg in args]
         arguments = values[0] if len(values) == 1 else values or None
-        world.calls.append(Call(info.activity_type, info.activity_id, arguments))
+        call = Call(info.activity_type, info.activity_id, arguments, _options(info))
+        world.calls.append(call)
         count = world.counts[info.activity_type] = world.counts.get(info.activity_type, 0) + 1
         mock: Any = world.mocks.get(info.activity_type)
         if isinstance(mock, dict) and "sequence" in mock:
@@ -161,6 +173,10 @@ class Runner:
                     raise
         if "hang" in mock:
             await asyncio.sleep(parse_duration(mock["hang"]) or 60)
+        if "refuse" in mock:
+            # What our worker says when an activity is not there, or does not take this.
+            type = f"dsl.{mock['refuse']}"
+            raise ApplicationError("as the case says", type=type, non_retryable=True)
         if "raise" in mock:
             error = mock["raise"]
             details = [error["details"]] if "details" in error else []
@@ -201,21 +217,26 @@ class Runner:
 
     async def _start(self, name: str, data: dict[str, Any]) -> WorkflowHandle[Any, Any]:
         arguments = [data["input"]] if "input" in data else []
-        cancel = data.get("cancel")
         # Messages come at times of the run's own clock: it is driven from one to the next.
-        moments: list[tuple[float, dict[str, Any] | None]] = [
-            (parse_duration(s.get("after", "0s")) or 0.0, s) for s in data.get("signals", [])
+        moments: list[tuple[float | str, dict[str, Any] | None]] = [
+            (_moment(signal), signal) for signal in data.get("signals", [])
         ]
-        if cancel is not None:
-            moments.append((parse_duration(cancel) or 0.0, None))
-        moments.sort(key=lambda moment: moment[0])  # stable: as in the text where times are equal
+        if "cancel" in data:
+            cancel = data["cancel"]
+            moments.append(
+                (_moment(cancel if isinstance(cancel, dict) else {"after": cancel}), None)
+            )
+        # Stable: as in the text where times are equal; those that wait for a call come last.
+        moments.sort(key=lambda m: m[0] if isinstance(m[0], float) else float("inf"))
         with self.server.with_time_skipping_disabled():
             handle = await self.client.start_workflow(
                 name, args=arguments, id=name, task_queue=TASK_QUEUE
             )
         now = 0.0
         for moment, message in moments:
-            if moment > now:
+            if isinstance(moment, str):
+                await self._until_called(handle, name, moment)
+            elif moment > now:
                 await self.server.fast_forward(handle, moment - now)
                 now = moment
             if message is None:
@@ -224,23 +245,49 @@ class Runner:
                 await handle.signal(message["name"], message.get("payload"))
         return handle
 
+    async def _until_called(self, handle: WorkflowHandle[Any, Any], name: str, path: str) -> None:
+        """Lets time fly until an activity was called. It stands still while one runs."""
+        skipping = asyncio.create_task(self._skip(handle))
+        calls = self.worlds[name].calls
+        for _ in range(500):
+            if any(call.path == path for call in calls):
+                break
+            await asyncio.sleep(0.01)
+        skipping.cancel()
+        assert any(call.path == path for call in calls), f"{path} was not called: {calls}"
+
     async def _skip(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Lets the run's time fly until it ends."""
-        await self.server.fast_forward(handle)
+        try:
+            await self.server.fast_forward(handle)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended already
+                raise
 
     async def _check_suspended(
         self, handle: WorkflowHandle[Any, Any], expect: dict[str, Any], world: World
     ) -> None:
-        state: dict[str, Any] = {}
-        for _ in range(200):
-            state = await handle.query("status")
-            if "suspended" in state:
+        skipping = asyncio.create_task(self._skip(handle))
+        held = 0
+        for attempt in range(200):
+            state: dict[str, Any] = await handle.query("status")
+            faults = [{"step": s["step"], "fault": s["fault"]} for s in state.get("suspended", [])]
+            try:
+                assert faults == expect["suspended"], state
+                self._check_state(state, expect, world)
+                held += 1
+            except AssertionError:
+                held = 0
+                if attempt == 199:
+                    raise
+            if held == 4:  # it is so, and stays so
                 break
             await asyncio.sleep(0.02)
-        faults = [{"step": s["step"], "fault": s["fault"]} for s in state.get("suspended", [])]
-        assert faults == expect["suspended"], state
-        self._check_state(state, expect, world)
+        skipping.cancel()
         await handle.cancel()
+        if "then" in expect:
+            await self._check_end(handle, expect["then"], world)
+            return
         try:
             await handle.result()
         except WorkflowFailureError:
@@ -288,8 +335,8 @@ class Runner:
             assert actual == wanted, actual
         if "calls" in expect:
             calls = [
-                {"activity": call.activity, "path": call.path, "with": call.arguments}
-                for call in world.calls
+                {"activity": c.activity, "path": c.path, "with": c.arguments, **c.options}
+                for c in world.calls
             ]
             shown = [
                 {k: v for k, v in call.items() if k in wanted}
@@ -306,6 +353,39 @@ class Runner:
             assert {p: found.get(p) for p in expect["steps"]} == expect["steps"], found
         if "refused" in expect:
             assert state["signals"]["refused"] == expect["refused"]
+        if "kept" in expect:
+            assert state["signals"]["kept"] == expect["kept"]
+
+
+def _moment(message: dict[str, Any]) -> float | str:
+    """When a message is sent: after some time, or once an activity was called."""
+    if "call" in message:
+        return str(message["call"])
+    return parse_duration(message.get("after", "0s")) or 0.0
+
+
+def _options(info: activity.Info) -> dict[str, Any]:
+    """What the server told the worker about a call."""
+    assert info.workflow_run_id is not None
+    options: dict[str, Any] = {
+        "attempt": info.attempt,
+        "key": idempotency_key().replace(info.workflow_run_id, "<root>"),
+    }
+    for name in ("start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"):
+        timeout = getattr(info, name)
+        seconds = timeout.total_seconds() if timeout is not None else 0.0
+        options[name] = format_duration(seconds) if seconds else None
+    policy = info.retry_policy
+    if policy is not None:
+        options["retry"] = {
+            "maximum_attempts": policy.maximum_attempts,
+            "initial_interval": format_duration(policy.initial_interval.total_seconds()),
+            "backoff_coefficient": policy.backoff_coefficient,
+            "maximum_interval": policy.maximum_interval
+            and format_duration(policy.maximum_interval.total_seconds()),
+            "non_retryable_error_types": list(policy.non_retryable_error_types or ()),
+        }
+    return options
 
 
 def _statuses(steps: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from interpreter.workflow import DslWorkflow
 __all__ = ["real_server", "replay", "replay_all", "virtual_server"]
 
 # The server paces continue-as-new of one id to one a second; tests need not wait for that.
-_TEST = ("history.workflowIdReuseMinimalInterval=\"0s\"",)
+_TEST = ('history.workflowIdReuseMinimalInterval="0s"',)
 _VIRTUAL = ("frontend.WorkflowTimeSkippingEnabled=true",)
 
 
@@ -79,6 +79,4 @@ async def replay_all(client: Client) -> int:
 
 def _is_ours(history: WorkflowHistory) -> bool:
     """Whether a run pinned a definition: it has the marker of our local activity."""
-    return any(
-        event.HasField("marker_recorded_event_attributes") for event in history.events
-    )
+    return any(event.HasField("marker_recorded_event_attributes") for event in history.events)
