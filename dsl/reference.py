@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
@@ -49,7 +49,7 @@ def workflow_schema() -> dict[str, Any]:
         (model, _MODE) for model in (Definition, *KINDS)
     ]
     _, generated = models_json_schema(models, schema_generator=_Generator)
-    definitions: dict[str, Any] = generated["$defs"]
+    definitions: dict[str, Any] = _names_first(generated["$defs"])
     for schema in definitions.values():
         schema.pop("title", None)
     for kind in KINDS:
@@ -58,6 +58,11 @@ def workflow_schema() -> dict[str, Any]:
         schema["properties"]["compensate"] = _one_or_many(schema["properties"]["compensate"])
     definitions["Step"] = _step()
     root = definitions.pop("Definition")
+    signals = root["properties"]["signals"]
+    signals["additionalProperties"] = {
+        "if": {"type": "null"},
+        "else": signals["additionalProperties"],
+    }
     return {
         "$schema": _DIALECT,
         "$id": "urn:temporal-dsl:workflow:1",
@@ -65,6 +70,20 @@ def workflow_schema() -> dict[str, Any]:
         **root,
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _names_first(schema: Any) -> Any:
+    """Maps with names of one form: a name of another form is told as a wrong name."""
+    if isinstance(schema, list):
+        return [_names_first(part) for part in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _names_first(part) for key, part in cast("dict[str, Any]", schema).items()}
+    patterns = changed.pop("patternProperties", None)
+    if patterns is not None:
+        ((pattern, values),) = patterns.items()
+        changed |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+    return changed
 
 
 def _first_line(text: str | None) -> str:

@@ -309,10 +309,10 @@ class _Checker:
             inside = replace(place.naming(error="the error, or null"), cleaning=True)
             self.steps(steps, self.child(node, "finally"), inside)
 
-    def compensation(self, step: StepBase, node: Mapping, place: Place) -> None:
+    def compensation(self, step: StepBase, step_node: Mapping, place: Place) -> None:
         if not step.compensate:
             return
-        entry = node.get("compensate")
+        entry = step_node.get("compensate")
         assert entry is not None
         if place.undoing:
             message = "a compensation has no compensation of its own"
@@ -320,8 +320,9 @@ class _Checker:
             return
         names = {"step": "status, input, output and error of the step", "error": "what happened"}
         inside = replace(place.apart().naming(**names), undoing=True)
-        if isinstance(entry.value, Mapping):
-            self.step(step.compensate[0], entry.value, inside, alone=True)
+        if len(step.compensate) == 1:
+            node = entry.value if isinstance(entry.value, Mapping) else self.child(entry.value, 0)
+            self.step(step.compensate[0], cast("Mapping", node), inside, alone=True)
         else:
             self.steps(step.compensate, entry.value, inside)
 

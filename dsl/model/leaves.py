@@ -121,7 +121,8 @@ def _expression(value: Any) -> str:
         if isinstance(value, list | dict):
             bracket = "[" if isinstance(value, list) else "{"
             hint = f"an expression that begins with {bracket} must be in quotes"
-        raise mistake("DSL307", f"must be an expression, is {describe(cast("object", value))}", hint)
+        shown = describe(cast("object", value))
+        raise mistake("DSL307", f"must be an expression, is {shown}", hint)
     bare = strip_braces(value)[0].strip()
     if not bare:
         raise mistake("DSL307", "must be an expression, is empty")
@@ -260,7 +261,8 @@ DURATION = Leaf(
     _duration,
     {
         "type": "string",
-        "pattern": r"^\s*([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+\s*$|^\s*P.+$|\$\{",
+        "pattern": r"^\s*([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+(\.[0-9]+)?(ms|s|m|h|d))?\s*$"
+        r"|^\s*P([0-9]+W|([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?)\s*$|\$\{",
         "examples": ["30s", "5m", "1h30m", "2d", "PT5M"],
     },
 )
