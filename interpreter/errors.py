@@ -16,6 +16,7 @@ from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
     FailureError,
+    RetryState,
     TimeoutError,
     TimeoutType,
 )
@@ -37,7 +38,7 @@ INVALID_RESULT = "dsl.InvalidResult"
 UNREGISTERED_ACTIVITY = "dsl.UnregisteredActivity"
 """The type by which our worker says that it has no activity of that name."""
 
-_TIMEOUT_KINDS = {
+_TIMEOUT_KINDS: dict[TimeoutType | None, str] = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
     TimeoutType.SCHEDULE_TO_START: "schedule_to_start",
     TimeoutType.SCHEDULE_TO_CLOSE: "schedule_to_close",
@@ -125,13 +126,12 @@ def from_activity(error: ActivityError) -> StepError | Fault | None:
     cause = error.cause
     if isinstance(cause, CancelledError):
         return None
-    if error.retry_state is not None and error.retry_state.name == "TIMEOUT":
+    kind = _TIMEOUT_KINDS.get(cause.type) if isinstance(cause, TimeoutError) else None
+    out_of_time = error.retry_state is RetryState.TIMEOUT and kind != "schedule_to_start"
+    if kind == "schedule_to_close" or out_of_time:
         # The server gives up as soon as no further attempt fits into schedule-to-close.
         return timeout("step", f"the step did not end in time: {_last(cause)}")
-    if isinstance(cause, TimeoutError):
-        kind = _TIMEOUT_KINDS.get(cause.type, "step") if cause.type is not None else "step"
-        if kind == "schedule_to_close":
-            kind = "step"
+    if kind is not None:
         return timeout(kind, f"the activity timed out ({kind})")
     if isinstance(cause, ApplicationError):
         if cause.type == INVALID_ARGUMENTS:

@@ -173,20 +173,19 @@ class Node:
         self.guard = compiler.expression(step.if_)
         self.output = compiler.template(step.output) if step.has("output") else None
         self.timeout = compiler.duration(step.timeout)
-        self.variables = (
+        self.variables: tuple[tuple[str, Template], ...] = (
             tuple((name, compiler.template(value)) for name, value in step.vars.items())
             if isinstance(step, BodyStep)
             else ()
         )
         self.edge = compiler.edge(self, step.catch, step.finally_)
         self.undo: Undo | None = compiler.undo(self, step.compensate)
-        self.plain = not (
-            self.output
-            or self.timeout
-            or self.variables
-            or self.edge
-            or (self.undo and not self.registers)
-        )
+        self.plain = not self.enclosing()
+
+    def enclosing(self) -> bool:
+        """Whether there is anything round what the kind does."""
+        own_undo = self.undo is not None and not self.registers
+        return bool(self.output or self.timeout or self.variables or self.edge or own_undo)
 
     async def run(self, act: Act, rec: Rec) -> Any:
         """What the kind does; gives the raw output."""
@@ -196,13 +195,13 @@ class Node:
         """Runs the step with all its common keys; gives its output, null where it was skipped."""
         act.token.check()
         rec = act.recs[self.key] = Rec(self, act.prefix + self.path)
-        if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
-            rec.status = "skipped"
-            return None
         execution = act.execution
-        rec.status = "running"
-        rec.started = execution.clock()
         try:
+            if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
+                rec.status = "skipped"
+                return None
+            rec.status = "running"
+            rec.started = execution.clock()
             output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
         except (StepError, Stopped, Returning) as ending:
             self._ended(rec, ending)
@@ -282,7 +281,11 @@ class Node:
                     rec.status = "caught"
                     rec.error = error.data()
         if edge.cleanup:
-            pending = await self._clean_up(edge, act, pending)
+            failure = await self._clean_up(edge, act, pending)
+            if pending is None and failure is not None:
+                pending = failure
+                if edge.always and isinstance(failure, StepError):
+                    await unwind(act.execution, act.group, failure.data())
         if not act.group.members:
             outside.remove(act.group)
         if pending is not None:
@@ -298,15 +301,14 @@ class Node:
     async def _clean_up(
         self, edge: Edge, act: Act, pending: StepError | Stopped | Returning | None
     ) -> StepError | Stopped | Returning | None:
-        """Runs `finally`, shielded. What made the step end stays what it ends with."""
+        """Runs `finally`, shielded; gives its own error. It counts only where there is no other."""
         error = pending.data() if isinstance(pending, StepError) else None
         shielded = act.inner(token=Token(None), names={"error": error})
         try:
             await sequence(edge.cleanup, shielded)
         except (StepError, Stopped, Returning) as failure:
-            if pending is None:
-                return failure
-        return pending
+            return failure
+        return None
 
     async def _timed(self, act: Act, rec: Rec) -> Any:
         """The step inside its `timeout`."""

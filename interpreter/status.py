@@ -89,7 +89,8 @@ def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
             inner += _steps(branch, act)
     elif isinstance(node, SwitchNode):
         for _, body in node.cases:
-            inner += _steps(body, act, begun=True)
+            if any(n.key in act.recs and act.recs[n.key].status != "skipped" for n in body):
+                inner += _steps(body, act)
     elif isinstance(node, DoNode) and rec.status != "skipped":
         inner += _steps(node.body, act)
     if node.edge is not None:

@@ -13,6 +13,7 @@ from dsl.check.activities import check_activity
 from dsl.check.report import Report
 from dsl.check.scope import Place
 from dsl.diagnostics import Diagnostic, did_you_mean
+from dsl.expressions import strip_braces
 from dsl.model.common import BodyStep, Catch, Model, StepBase
 from dsl.model.definition import Definition
 from dsl.model.leaves import Leaf, Role
@@ -154,7 +155,7 @@ class _Checker:
     def step(self, given: StepBase, node: Mapping, place: Place, alone: bool = False) -> None:
         step = cast("Step", given)  # there are no others
         own = place
-        if isinstance(step, BodyStep):
+        if isinstance(step, BodyStep) and not isinstance(step, ForeachStep):
             own = self.variables(step.vars, node, place)
         self.fields(step, node, own, _LATER)
         self.kind(step, node, own, alone)
@@ -226,6 +227,7 @@ class _Checker:
             ):
                 self.report.add("DSL407", f"`{name}` already has a meaning here", entry.value.span)
         inside = place.apart().naming(**{step.as_: "the item", step.index_as: "its index"})
+        inside = self.variables(step.vars, node, inside)
         self.steps(step.do, self.child(node, "do"), inside)
         if step.has("collect"):
             self.report.template(self.child(node, "collect"), inside)
@@ -257,7 +259,7 @@ class _Checker:
                 self.report.add("DSL405", message, entry.key.span, hint)
 
     def raising(self, step: RaiseStep, node: Mapping) -> None:
-        if "${" in step.raise_:
+        if strip_braces(step.raise_)[0].strip() == "error" and "${" in step.raise_:
             for name in ("message", "details"):
                 entry = node.get(name)
                 if entry is not None:

@@ -57,9 +57,13 @@ def _settings(
     ] = None,
     api_key: Annotated[str | None, typer.Option(help="An API key [TEMPORAL_API_KEY].")] = None,
     tls: Annotated[bool | None, typer.Option("--tls/--no-tls", help="Use TLS.")] = None,
-    tls_ca_path: Annotated[Path | None, typer.Option(help="CA certificates.")] = None,
-    tls_cert_path: Annotated[Path | None, typer.Option(help="Client certificate.")] = None,
-    tls_key_path: Annotated[Path | None, typer.Option(help="Client key.")] = None,
+    tls_ca_path: Annotated[
+        Path | None, typer.Option(help="CA certificates.", readable=False)
+    ] = None,
+    tls_cert_path: Annotated[
+        Path | None, typer.Option(help="Client certificate.", readable=False)
+    ] = None,
+    tls_key_path: Annotated[Path | None, typer.Option(help="Client key.", readable=False)] = None,
     tls_server_name: Annotated[str | None, typer.Option(help="The server's name in TLS.")] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -92,8 +96,8 @@ def main() -> NoReturn:
     try:
         code = _main(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our results has seen enough
-        code = Exit.DONE
+    except (BrokenPipeError, SystemExit):  # which is what Typer makes of it
+        code = Exit.DONE  # whoever read our results has seen enough
     except Exception as bug:
         if "--debug" in arguments:
             raise
@@ -112,11 +116,11 @@ def main() -> NoReturn:
 def _main(arguments: Sequence[str]) -> int:
     try:
         result = app(args=arguments, standalone_mode=False)
+        if result == Exit.INTERRUPTED:  # what Typer makes of KeyboardInterrupt
+            raise Interrupted
         return result if isinstance(result, int) else Exit.DONE
     except CliError as error:
         return _end(arguments, error.message, error.code, error.hint)
-    except typer.Exit as stop:
-        return stop.exit_code
     except (typer.Abort, KeyboardInterrupt, Interrupted):
         return _end(arguments, "interrupted", Exit.INTERRUPTED)
     except typer.TyperException as error:

@@ -48,7 +48,7 @@ def _config(settings: Settings) -> dict[str, Any]:
 
 def configured(settings: Settings) -> bool:
     """Whether a server was named, by an option, the environment or a profile."""
-    return "target_host" in _config(settings)
+    return bool(_config(settings).get("target_host"))
 
 
 async def connect(settings: Settings) -> Client:
@@ -58,28 +58,45 @@ async def connect(settings: Settings) -> Client:
         CliError: if it cannot be reached.
     """
     config = _config(settings)
-    address = config.pop("target_host", "localhost:7233")
+    address = config.pop("target_host", None) or "localhost:7233"
     unreachable = CliError(
         f"no Temporal server answers at {address}",
         Exit.UNREACHABLE,
         "name one with --address, start one with `temporal server start-dev`, "
         "or use `temporal-dsl run`, which brings its own",
     )
-    if not config.get("tls"):
-        host, _, port = address.rpartition(":")
-        try:
-            connection = asyncio.open_connection(host.strip("[]"), int(port))
-            _, writer = await asyncio.wait_for(connection, _REFUSED)
-        except (OSError, TimeoutError):
-            raise unreachable from None
-        except ValueError:
-            raise CliError(f"{address} is no address: it must be host:port") from None
-        writer.close()
+    host, port = _host_and_port(address)
+    if "http_connect_proxy_config" not in config and not await _listens(host, port):
+        raise unreachable
     try:
         return await asyncio.wait_for(Client.connect(address, **config), _PATIENCE)
     except (RuntimeError, TimeoutError, OSError) as error:
         unreachable.message += f": {error}" if str(error) else ""
         raise unreachable from None
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise CliError(f"{address} is no address: it must be host:port")
+    return host.strip("[]"), int(port)
+
+
+async def _listens(host: str, port: int) -> bool:
+    """Whether anybody takes a connection: the SDK would try for ten seconds."""
+
+    async def attempt() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except (OSError, UnicodeError):
+            return False
+        writer.close()
+        return True
+
+    # A name that takes long to resolve is not waited for by those who wait for this.
+    trying = asyncio.ensure_future(attempt())
+    await asyncio.wait((trying,), timeout=_REFUSED)
+    return trying.done() and trying.result()
 
 
 def rpc_error(error: RPCError, what: str) -> CliError:

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError
 
 from interpreter.cli import render
+from interpreter.cli.connection import rpc_error
 
 __all__ = ["Followed", "follow"]
 
@@ -66,6 +67,8 @@ async def follow(handle: WorkflowHandle[Any, Any]) -> Followed:
         followed.result = ended.result()
     except WorkflowFailureError as error:
         followed.failure = _failure(error.cause)
+    except RPCError as error:
+        raise rpc_error(error, f"{handle.id} cannot be followed") from None
     return followed
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interpreter.cli.errors import CliError, Exit
+from interpreter.cli.errors import CliError
 
 if TYPE_CHECKING:
     from dsl.loader import Loaded
     from interpreter.activities import ActivityRegistry
 
-__all__ = ["activities_beside", "load_or_exit", "read_json", "registry"]
+__all__ = ["activities_beside", "files_of", "load_or_exit", "read_json", "registry"]
 
 _MAX_JSON = 4 * 1024 * 1024
 _MAX_DEPTH = 100  # as for definitions
@@ -104,6 +104,25 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no number there")
 
 
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """The files to read definitions from; one that is not there is reported when it is read.
+
+    Raises:
+        CliError: for a folder without any.
+    """
+    from dsl.loader import definition_files
+
+    files: dict[Path, None] = {}
+    for path in paths:
+        found = definition_files(path)
+        if not found:
+            raise CliError(
+                f"{path}: there are no definitions in it", hint="they end in .yaml or .yml"
+            )
+        files |= dict.fromkeys(found)
+    return list(files)
+
+
 def activities_beside(paths: Sequence[Path]) -> list[str]:
     """The `activities.py` beside definitions, where there are any."""
     folders = [path if path.is_dir() else path.parent for path in paths]
@@ -137,5 +156,6 @@ def load_or_exit(paths: Sequence[Path], activities: ActivityRegistry | None) -> 
     loaded = load_files(paths, activities.catalogue if activities is not None else None)
     render.diagnostics(loaded.diagnostics)
     if not loaded.ok:
-        raise CliError(render.summary(loaded.diagnostics), Exit.WRONG_INPUT)
+        what = ", ".join(map(str, paths)) if len(paths) < 4 else f"{len(paths)} files"
+        raise CliError(f"{what} cannot run: {render.summary(loaded.diagnostics)}")
     return loaded

@@ -21,15 +21,34 @@ class _OneLine(logging.Formatter):
 
 def quiet(debug: bool) -> None:
     """For a command that shows a run itself: only what is not shown otherwise."""
-    lines(debug)
+    lines(debug, logging.ERROR)
     if not debug:
         # An activity that failed is in the tree.
         logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
 
 
 def lines(debug: bool, level: int = logging.WARNING) -> None:
-    """Logs to standard error, a line a record; with `debug` everything and tracebacks."""
+    """Logs to standard error, a line a record; with `debug` everything and tracebacks.
+
+    To be called before anything is connected: it sets the SDK's runtime.
+    """
+    from temporalio.runtime import (
+        LogForwardingConfig,
+        LoggingConfig,
+        Runtime,
+        TelemetryConfig,
+        TelemetryFilter,
+    )
+
     handler = logging.StreamHandler()
     form = "%(asctime)s %(levelname)s %(name)s %(message)s"
     handler.setFormatter(logging.Formatter(form) if debug else _OneLine(form))
-    logging.basicConfig(level=logging.INFO if debug else level, handlers=[handler], force=True)
+    level = logging.INFO if debug else level
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # The SDK's core would write lines of another form, past Python's logging.
+    core = "INFO" if debug else "WARN" if level <= logging.WARNING else "ERROR"
+    logging_config = LoggingConfig(
+        filter=TelemetryFilter(core_level=core, other_level="ERROR"),
+        forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
+    )
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logging_config)))

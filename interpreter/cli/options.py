@@ -36,7 +36,8 @@ Payload = Annotated[
 ]
 TaskQueue = Annotated[str, typer.Option("--task-queue", "-t", help="The task queue.")]
 TemporalPath = Annotated[
-    Path | None, typer.Option("--temporal-path", help="The `temporal` program to use.")
+    Path | None,
+    typer.Option("--temporal-path", readable=False, help="The `temporal` program to use."),
 ]
 
 _WITH_VALUE = frozenset(
@@ -94,7 +95,9 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         attached = argument[:2] in _WITH_VALUE and len(argument) > 2  # -ojson
         if argument in _FLAGS or attached or (name in _WITH_VALUE and name != argument):
             front.append(argument)
-        elif argument in _WITH_VALUE and at < len(arguments):
+        elif argument in _WITH_VALUE:
+            if at == len(arguments):
+                return [*front, argument]  # its value is missing: the parser says so
             front += [argument, arguments[at]]
             at += 1
         else:

@@ -159,18 +159,29 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def outcome(state: dict[str, Any], seconds: float) -> None:
-    """The last line of a run, and what was undone."""
-    name, status = state["definition"], state["status"]
-    if status == "completed":
+def outcome(
+    name: str, state: dict[str, Any], seconds: float, failure: tuple[str, str] | None
+) -> None:
+    """The last lines of a run: how it ended, and what was undone.
+
+    Args:
+        name: The definition's name.
+        state: What the last `status` query gave, if any did.
+        seconds: How long it took.
+        failure: The type and message of the error it ended with, as Temporal has them.
+    """
+    if failure is None:
         note(f"{name} completed in {_seconds(seconds)}", "green")
         return
-    error = state.get("error")
-    why = f": {error['type']}: {error['message']}" if error else ""
-    at = f" at {error['step']}" if error and error.get("step") else ""
-    note(f"{name} {status.replace('_', ' ')}{at}{why}", "red")
-    undone = [c["step"] for c in state["compensations"] if c["compensation"] == "compensated"]
-    failed = [c["step"] for c in state["compensations"] if c["compensation"] == "failed"]
+    status = state.get("status")
+    # One that Temporal ended (terminated, timed out) did not come to an end of its own.
+    ended = status if status in ("compensated", "compensation_failed", "cancelled") else "failed"
+    error = state.get("error") or {"type": failure[0], "message": failure[1]}
+    at = f" at {error['step']}" if error.get("step") else ""
+    note(f"{name} {ended.replace('_', ' ')}{at}: {error['type']}: {error['message']}", "red")
+    saga = state.get("compensations", [])
+    undone = [entry["step"] for entry in saga if entry["compensation"] == "compensated"]
+    failed = [entry["step"] for entry in saga if entry["compensation"] == "failed"]
     if undone:
         note(f"undone, the last first: {', '.join(undone)}", "yellow")
     elif status == "failed":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interpreter.cli.errors import CliError, Exit
+from interpreter.cli.errors import CliError, Exit, Interrupted
 from interpreter.cli.options import Activities, Input, Settings, TemporalPath
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dsl.model.definition import Definition
     from interpreter.activities import ActivityRegistry
+    from interpreter.cli.follow import Followed
 
 __all__ = ["register"]
 
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="The definition.", metavar="PATH")],
+    path: Annotated[Path, typer.Argument(help="The definition.", metavar="PATH", readable=False)],
     input: Input = None,
     activities: Activities = None,
     name: Annotated[
@@ -59,7 +60,8 @@ def run(
             hint = None if input is not None else "give it with --input JSON or --input @FILE"
             raise CliError("\n  ".join(["the input does not fit:", *problems]), hint=hint)
     job = _Job(settings, loaded.definitions, registry, definition.name, value, id)
-    return asyncio.run(job.run(str(temporal_path) if temporal_path else None))
+    # A bare name would be looked for on PATH.
+    return job.run(path, str(temporal_path.absolute()) if temporal_path else None)
 
 
 def _chosen(definitions: list[Definition], name: str | None, path: Path) -> Definition:
@@ -86,76 +88,104 @@ class _Job:
         self.name = name
         self.input = input
         self.id = id or f"{name}-{uuid.uuid4().hex[:8]}"
+        self.queue = "dsl"
+        self.path: Path | None = None  # where the run may outlive this command
+        self.started = False
 
-    async def run(self, temporal: str | None) -> int:
+    def run(self, path: Path, temporal: str | None) -> int:
+        """Runs it, on the server that was named or on one of its own."""
+        from interpreter.cli import logs, render
         from interpreter.cli.connection import configured, connect
+        from interpreter.cli.work import Interruptible
         from interpreter.server import ServerNotFoundError, start_server
         from interpreter.worker import TASK_QUEUE
 
-        if configured(self.settings):
-            queue = f"{TASK_QUEUE}-run-{uuid.uuid4().hex[:8]}"  # nobody else's worker
-            return await self.work(await connect(self.settings), queue, embedded=False)
-        try:
-            server = await start_server(temporal)
-        except ServerNotFoundError as error:
-            raise CliError(str(error), Exit.UNREACHABLE) from None
-        except RuntimeError as error:
-            raise CliError(
-                f"the embedded server did not start: {error}", Exit.UNREACHABLE
-            ) from None
-        try:
-            return await self.work(server.client, TASK_QUEUE, embedded=True)
-        finally:
-            await server.shutdown()
+        logs.quiet(self.settings.debug)
+        with Interruptible() as loop:
+            if configured(self.settings):
+                self.path = path
+                self.queue = f"{TASK_QUEUE}-run-{uuid.uuid4().hex[:8]}"  # nobody else's worker
+                client = loop.run(connect(self.settings))
+                try:
+                    return loop.run(self.work(client))
+                except (Interrupted, KeyboardInterrupt):
+                    if self.started:
+                        render.note(self.to_go_on(path))
+                    raise
+            try:
+                server = loop.finish(start_server(temporal))
+            except ServerNotFoundError as error:
+                raise CliError(str(error), Exit.UNREACHABLE) from None
+            except RuntimeError as error:
+                message = f"the embedded server did not start: {error}"
+                raise CliError(message, Exit.UNREACHABLE) from None
+            try:
+                return loop.run(self.work(server.client))
+            finally:
+                loop.finish(server.shutdown())
 
-    async def work(self, client: Client, queue: str, embedded: bool) -> int:
-        from temporalio.exceptions import WorkflowAlreadyStartedError
-        from temporalio.service import RPCError
-
-        from interpreter.cli import logs, render
-        from interpreter.cli.connection import rpc_error
-        from interpreter.cli.follow import follow
+    async def work(self, client: Client) -> int:
+        from interpreter.cli import render
+        from interpreter.cli.work import with_worker
         from interpreter.definitions.store import MemoryStore
         from interpreter.worker import make_worker
 
-        logs.quiet(self.settings.debug)
         render.note(f"{self.name}  {self.id}", "bold")
-        async with make_worker(
-            client, MemoryStore(self.definitions), self.registry, task_queue=queue
-        ):
-            try:
-                handle = await client.start_workflow(
-                    self.name, self.input, id=self.id, task_queue=queue
-                )
-            except WorkflowAlreadyStartedError:
-                raise CliError(f"a run with the id {self.id} is open already") from None
-            except RPCError as error:
-                raise rpc_error(error, f"{self.name} was not started") from None
-            followed = await follow(handle)
+        store = MemoryStore(self.definitions)
+        now = timedelta(0)  # when the run has ended nobody waits for its activities
+        worker = make_worker(
+            client, store, self.registry, task_queue=self.queue, graceful_shutdown=now
+        )
+        followed = await with_worker(worker, self.follow(client), 0)
         state = followed.state
         if followed.open:
-            return self.suspended(state, embedded)
-        render.outcome(state, followed.seconds)
+            return self.suspended(state)
+        render.outcome(self.name, state, followed.seconds, followed.failure)
         if followed.failure is None:
-            render.result(
-                state | {"output": followed.result} if self.settings.json else followed.result
-            )
+            output = followed.result
+            render.result(state | {"output": output} if self.settings.json else output)
             return Exit.DONE
         if self.settings.json:
             kind, message = followed.failure
             render.result({"failure": {"type": kind, "message": message}} | state)
         return Exit.FAILED
 
-    def suspended(self, state: dict[str, Any], embedded: bool) -> int:
+    async def follow(self, client: Client) -> Followed:
+        from temporalio.exceptions import WorkflowAlreadyStartedError
+        from temporalio.service import RPCError
+
+        from interpreter.cli.connection import rpc_error
+        from interpreter.cli.follow import follow
+
+        try:
+            handle = await client.start_workflow(
+                self.name, self.input, id=self.id, task_queue=self.queue
+            )
+        except WorkflowAlreadyStartedError:
+            raise CliError(f"a run with the id {self.id} is open already") from None
+        except RPCError as error:
+            raise rpc_error(error, f"{self.name} was not started") from None
+        self.started = True
+        return await follow(handle)
+
+    def to_go_on(self, path: Path) -> str:
+        """What to do with a run that is left open on a server."""
+        return (
+            f"{self.id} stays open, and nobody works on it now. To go on:\n"
+            f"  temporal-dsl worker --definitions {path} --task-queue {self.queue}\n"
+            f"To end it: temporal workflow cancel --workflow-id {self.id}, with that worker running"
+        )
+
+    def suspended(self, state: dict[str, Any]) -> int:
         from interpreter.cli import render
 
         for fault in state.get("suspended", []):
             where = fault["step"] or "the definition"
             render.note(f"suspended at {where}: {fault['fault']}: {fault['message']}", "magenta")
-        if embedded:
+        if self.path is None:
             render.note("mend it and run it again: the embedded server ends here")
         else:
-            render.note(f"{self.id} waits for an operator, and for a worker on its task queue")
+            render.note(self.to_go_on(self.path))
         if self.settings.json:
             render.result(state)
         return Exit.SUSPENDED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -24,8 +23,11 @@ def status(
     follow: Annotated[bool, typer.Option("--follow", help="Watch it until it ends.")] = False,
 ) -> int:
     """Show where a run stands: its steps, what was undone, what it waits for."""
+    from interpreter.cli.work import Interruptible
+
     settings = context.find_object(Settings) or Settings()
-    return asyncio.run(_status(settings, id, follow))
+    with Interruptible() as loop:
+        return loop.run(_status(settings, id, follow))
 
 
 async def _status(settings: Settings, id: str, follow: bool) -> int:
@@ -36,13 +38,15 @@ async def _status(settings: Settings, id: str, follow: bool) -> int:
 
     client = await connect(settings)
     state = await ask(client, id, "status", [])
+    code = Exit.DONE
     if follow:
         followed = await watch(client.get_workflow_handle(id))
         state = followed.state
         if not settings.json:
-            render.outcome(state, followed.seconds)
+            render.outcome(state["definition"], state, followed.seconds, followed.failure)
+        code = Exit.SUSPENDED if followed.open else Exit.FAILED if followed.failure else Exit.DONE
     elif not settings.json:
         render.status(state)
     if settings.json:
         render.result(state)
-    return Exit.SUSPENDED if follow and state["status"] == "suspended" else Exit.DONE
+    return code

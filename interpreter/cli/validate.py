@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from interpreter.cli.errors import CliError, Exit
+from interpreter.cli.errors import Exit
 from interpreter.cli.options import Activities, Settings
 
 __all__ = ["register"]
@@ -20,23 +20,19 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders.", metavar="PATH...")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files or folders.", metavar="PATH...", readable=False)
+    ],
     activities: Activities = None,
 ) -> None:
     """Check definitions: every problem at once, with its place."""
     from dsl.diagnostics import Diagnostic
-    from dsl.loader import definition_files, load_files
+    from dsl.loader import load_files
     from interpreter.cli import inputs, render
 
     settings = context.find_object(Settings) or Settings()
-    for path in paths:
-        if not path.exists():
-            raise CliError(f"{path}: there is no such file or folder")
     catalogue = inputs.registry(activities).catalogue if activities else None
-    files = [file for path in paths for file in definition_files(path)]
-    if not files:
-        raise CliError("there are no YAML files in it", hint="definitions end in .yaml or .yml")
-    loaded = load_files(files, catalogue)
+    loaded = load_files(inputs.files_of(paths), catalogue)
 
     def record(diagnostic: Diagnostic) -> dict[str, Any]:
         position = diagnostic.source.position(diagnostic.span.start)

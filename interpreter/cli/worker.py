@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +31,8 @@ def register(app: typer.Typer) -> None:
 def worker(
     context: typer.Context,
     definitions: Annotated[
-        Path, typer.Option("--definitions", help="A folder of definitions, or a file.")
+        Path,
+        typer.Option("--definitions", readable=False, help="A folder of definitions, or a file."),
     ],
     activities: Activities = None,
     task_queue: TaskQueue = "dsl",
@@ -38,19 +41,15 @@ def worker(
     ] = 30.0,
 ) -> int:
     """Run a worker: definitions by their names, and the activities of modules."""
-    from dsl.loader import definition_files
     from interpreter.cli import inputs
-    from interpreter.cli.errors import CliError
+    from interpreter.cli.work import Interruptible
 
     settings = context.find_object(Settings) or Settings()
-    if not definitions.exists():
-        raise CliError(f"{definitions}: there is no such file or folder")
-    files = list(definition_files(definitions))
-    if not files:
-        raise CliError(f"{definitions}: there are no YAML files in it")
+    files = inputs.files_of([definitions])
     registry = inputs.registry(activities or inputs.activities_beside([definitions]))
     loaded = inputs.load_or_exit(files, registry)
-    return asyncio.run(_work(settings, loaded.definitions, registry, task_queue, drain))
+    with Interruptible() as loop:
+        return loop.run(_work(settings, loaded.definitions, registry, task_queue, drain))
 
 
 async def _work(
@@ -62,25 +61,35 @@ async def _work(
 ) -> int:
     from interpreter.cli import logs, render
     from interpreter.cli.connection import connect
+    from interpreter.cli.work import with_worker
     from interpreter.definitions.store import MemoryStore
     from interpreter.worker import make_worker
 
     logs.lines(settings.debug, logging.INFO)
     client = await connect(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     store = MemoryStore(definitions)
-    running = make_worker(
+    worker = make_worker(
         client,
         store,
         registry,
         task_queue=task_queue,
         graceful_shutdown=timedelta(seconds=drain),
     )
-    async with running:
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, stop.set)
         render.note(f"listening on {task_queue} for {', '.join(store.names)}")
         await stop.wait()
-        render.note("stopping")
+        render.note("stopping; a second signal stops at once")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, os._exit, Exit.INTERRUPTED)
+
+    await with_worker(worker, until_stopped(), drain)
+    if settings.json:
+        render.result({"task_queue": task_queue, "definitions": store.names})
     return Exit.DONE

@@ -59,7 +59,7 @@ class ActivityNode(Node):
             # Temporal's own bound needs no timer. An act that can be undone is settled instead.
             self._set_timeout("schedule_to_close_timeout", self.timeout)
             self.timeout = None
-            self.plain = not (self.output or self.edge or self.variables)
+            self.plain = not self.enclosing()
         if compiler.compensating and "schedule_to_close_timeout" not in self.fixed:
             self.fixed["schedule_to_close_timeout"] = _LONGEST_UNDO
         if self.undo is not None:

@@ -71,5 +71,13 @@ class SwitchNode(Node):
     async def run(self, act: Act, rec: Rec) -> Any:
         for condition, body in self.cases:
             if condition is None or await evaluate_bool(act, rec, condition):
+                self._skip_others(act, body)
                 return await sequence(body, act)
         return None
+
+    def _skip_others(self, act: Act, taken: tuple[Node, ...]) -> None:
+        for _, body in self.cases:
+            if body is not taken:
+                for node in body:
+                    skipped = act.recs[node.key] = Rec(node, act.prefix + node.path)
+                    skipped.status = "skipped"

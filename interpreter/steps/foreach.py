@@ -30,6 +30,10 @@ class ForeachNode(Node):
         self.concurrency = step.concurrency or 1
         self.collect = compiler.template(step.collect) if step.has("collect") else None
         self.body = compiler.steps(step.do, self, fresh=True, prefix="")
+        # Each iteration has variables of its own: they are not those of the step.
+        self.item_variables = self.variables
+        self.variables = ()
+        self.plain = not self.enclosing()
 
     async def run(self, act: Act, rec: Rec) -> Any:
         items = await self._items(act, rec)
@@ -55,6 +59,7 @@ class ForeachNode(Node):
             await act.execution.suspend(act, rec, fault)
 
     async def _iterate(self, act: Act, rec: Rec, index: int, item: Any) -> Any:
+        variables: dict[str, Any] = {}
         names = {self.item_name: item, self.index_name: index}
         iteration = Act(
             act.execution,
@@ -64,7 +69,10 @@ class ForeachNode(Node):
             act.token,
             act.group,
             names,
+            variables,
         )
+        for name, value in self.item_variables:
+            variables[name] = await evaluate(iteration, rec, value)
         assert rec.acts is not None
         rec.acts[index] = iteration
         output = await sequence(self.body, iteration)

@@ -307,7 +307,7 @@ class Runner:
         assert state["status"] == expect["status"], (state, error)
         if "output" in expect:
             assert error is None, error
-            assert output == expect["output"]
+            assert output == expect["output"], output
         if "error" in expect:
             assert isinstance(error, ApplicationError), error
             wanted = expect["error"]
@@ -316,7 +316,7 @@ class Runner:
             actual = {"type": error.type, "message": error.message, "details": details}
             report = error.details[1] if len(error.details) > 1 else {}
             actual["step"] = report.get("step")
-            assert {key: actual[key] for key in wanted} == wanted
+            assert {key: actual[key] for key in wanted} == wanted, actual
         self._check_state(state, expect, world)
         if "elapsed" in expect:
             events = (await handle.fetch_history()).events
@@ -344,7 +344,8 @@ class Runner:
             ]
             assert shown == expect["calls"], calls
         if "paths" in expect:
-            assert [call.path for call in world.calls] == expect["paths"]
+            paths = [call.path for call in world.calls]
+            assert paths == expect["paths"], paths
         if "saga" in expect:
             saga = [[entry["step"], entry["compensation"]] for entry in state["compensations"]]
             assert saga == expect["saga"], saga
@@ -352,9 +353,9 @@ class Runner:
             found = dict(_statuses(state["steps"]))
             assert {p: found.get(p) for p in expect["steps"]} == expect["steps"], found
         if "refused" in expect:
-            assert state["signals"]["refused"] == expect["refused"]
+            assert state["signals"]["refused"] == expect["refused"], state["signals"]
         if "kept" in expect:
-            assert state["signals"]["kept"] == expect["kept"]
+            assert state["signals"]["kept"] == expect["kept"], state["signals"]
 
 
 def _moment(message: dict[str, Any]) -> float | str:
