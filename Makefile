@@ -20,10 +20,10 @@ help:
 
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed: none was found on PATH" >&2; exit 1; fi
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv >&2 || { rm -rf .venv; exit 1; }  # half of one would pass for one
 
 .venv/local: .venv/bin/python pyproject.toml constraints.txt examples/requirements.txt
-	@echo "setting up .venv (once, about a minute)" >&2
+	@echo "setting up .venv (once; half a minute)" >&2
 	$(PIP) -e '.[local]' -r examples/requirements.txt >&2
 	touch $@
 
@@ -34,7 +34,12 @@ help:
 
 demo: .venv/local
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"
-	say() { printf '\n\033[1m%s\033[0m\n' "$$1" >&2; }
+	# On a server of its own, whatever this machine is configured for.
+	unset $${!TEMPORAL_@}
+	export TEMPORAL_CONFIG_FILE=/dev/null
+	bold= plain=
+	if [ -t 2 ]; then bold=$$'\033[1m' plain=$$'\033[0m'; fi
+	say() { printf '\n%s\n' "$$bold$$1$$plain" >&2; }
 	say "1. An order: reserve the stock, charge the card, ship the items."
 	echo "   temporal-dsl run $(EXAMPLE)/workflow.yaml --input @$(EXAMPLE)/input.json" >&2
 	temporal-dsl run $(EXAMPLE)/workflow.yaml --input @$(EXAMPLE)/input.json

@@ -1,9 +1,16 @@
-"""Durations as text: `250ms`, `30s`, `1h30m`, `2d`, and ISO 8601 (`PT5M`, `P1DT2H`)."""
+"""Durations as text (`250ms`, `1h30m`, `2d`, ISO 8601's `PT5M`), and times of RFC 3339."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["MAX_SECONDS", "format_duration", "parse_duration"]
+__all__ = ["MAX_SECONDS", "format_duration", "parse_duration", "parse_time"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME: Final = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,12})?"
+    r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
+)
 
 MAX_SECONDS: Final = 100 * 365.25 * 86_400.0
 """The longest duration there is, in seconds: 100 years."""
@@ -83,3 +90,22 @@ def _decimal(value: int, scale: int) -> str:
     whole, rest = divmod(value, scale)
     digits = str(scale + rest)[1:].rstrip("0")
     return f"{whole}.{digits}" if digits else str(whole)
+
+
+def parse_time(text: str) -> int | float | None:
+    """The seconds from 1970 (UTC) to a time of RFC 3339, or None if `text` is none."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    fraction, sign, hours, minutes = found.groups()[6:]
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    whole = (moment - _EPOCH) // timedelta(seconds=1)
+    if sign:
+        offset = int(hours) * 3_600 + int(minutes) * 60
+        whole += offset if sign == "-" else -offset
+    part = float(fraction) if fraction else 0.0
+    return whole + part if part else whole

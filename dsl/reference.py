@@ -56,6 +56,11 @@ def workflow_schema() -> dict[str, Any]:
         schema = definitions[kind.__name__]
         schema["description"] = _first_line(kind.__doc__)
         schema["properties"]["compensate"] = _one_or_many(schema["properties"]["compensate"])
+    definitions["ActivityStep"] |= {
+        "if": {"properties": {"activity": {"pattern": r"\$\{"}}},
+        "then": {"required": ["activity", "one_of"]},
+        "else": {"properties": {"one_of": False}},
+    }
     definitions["Step"] = _step()
     root = definitions.pop("Definition")
     signals = root["properties"]["signals"]

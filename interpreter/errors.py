@@ -4,7 +4,9 @@ Exception
 ├── StepError    an error of the workflow's world: caught by `catch`, undoes what was done
 ├── Fault        a fault of the definition or the machinery: suspends the run where it stands
 ├── Stopped      (interpreter.scope) a cancellation on its way to where it was aimed
-└── Returning    a `return` on its way to the definition
+└── Leaving      a jump on its way out, no error
+    ├── Returning    `return`, to the definition
+    └── LoopExit     `break` or `continue`, to the nearest loop
 """
 
 from __future__ import annotations
@@ -22,21 +24,15 @@ from temporalio.exceptions import (
 )
 
 __all__ = [
-    "INVALID_ARGUMENTS",
-    "INVALID_RESULT",
-    "UNREGISTERED_ACTIVITY",
     "Fault",
+    "Leaving",
+    "LoopExit",
     "Returning",
     "StepError",
     "from_activity",
+    "from_application",
+    "timeout",
 ]
-
-INVALID_ARGUMENTS = "dsl.InvalidArguments"
-"""The type by which our worker says that the arguments of an activity do not fit."""
-INVALID_RESULT = "dsl.InvalidResult"
-"""The type by which our worker says that what an activity gave is no JSON."""
-UNREGISTERED_ACTIVITY = "dsl.UnregisteredActivity"
-"""The type by which our worker says that it has no activity of that name."""
 
 _TIMEOUT_KINDS: dict[TimeoutType | None, str] = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
@@ -54,16 +50,24 @@ class StepError(Exception):
         message: What went wrong, for people.
         details: Any data; null for none.
         step: The id of the step that raised it.
+        final: Whether it was said to be not retryable.
     """
 
     def __init__(
-        self, type: str, message: str, details: Any = None, step: str | None = None
+        self,
+        type: str,
+        message: str,
+        details: Any = None,
+        step: str | None = None,
+        *,
+        final: bool = False,
     ) -> None:
         super().__init__(f"{type}: {message}")
         self.type = type
         self.message = message
         self.details = details
         self.step = step
+        self.final = final
 
     @property
     def timed_out(self) -> bool:
@@ -99,8 +103,24 @@ class Fault(Exception):
         self.message = message
 
 
-class Returning(Exception):
-    """A `return` on its way out.
+class Leaving(Exception):
+    """A jump on its way out. Nothing is undone for it, except in what it cuts off."""
+
+
+class LoopExit(Leaving):
+    """A `break` or a `continue` on its way to the nearest loop.
+
+    Args:
+        ends: Whether the loop ends: `break`.
+    """
+
+    def __init__(self, ends: bool) -> None:
+        super().__init__("break" if ends else "continue")
+        self.ends = ends
+
+
+class Returning(Leaving):
+    """A `return` on its way to the definition.
 
     Args:
         value: The definition's output.
@@ -134,15 +154,30 @@ def from_activity(error: ActivityError) -> StepError | Fault | None:
     if kind is not None:
         return timeout(kind, f"the activity timed out ({kind})")
     if isinstance(cause, ApplicationError):
-        if cause.type == INVALID_ARGUMENTS:
-            return Fault("InvalidArguments", cause.message)
-        if cause.type == INVALID_RESULT:
-            return Fault("InvalidResult", cause.message)
-        if cause.type == UNREGISTERED_ACTIVITY:
-            return Fault("UnregisteredActivity", cause.message)
-        return StepError(cause.type or "Error", cause.message, _details(cause.details))
+        return from_application(cause)
     message = cause.message if isinstance(cause, FailureError) else str(cause or error)
     return StepError(type(cause or error).__name__, message)
+
+
+def from_application(cause: ApplicationError) -> StepError | Fault:
+    """What an error that an activity raised means.
+
+    The types that begin with `dsl.` are how our worker speaks of the activity, not in it.
+    """
+    match cause.type:
+        case "dsl.InvalidArguments":
+            return Fault("InvalidArguments", cause.message)
+        case "dsl.InvalidResult":
+            return Fault("InvalidResult", cause.message)
+        case "dsl.UnregisteredActivity":
+            return Fault("UnregisteredActivity", cause.message)
+        case _:
+            return StepError(
+                cause.type or "Error",
+                cause.message,
+                _details(cause.details),
+                final=cause.non_retryable,
+            )
 
 
 def _last(cause: BaseException | None) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 
@@ -15,22 +15,32 @@ from interpreter.program import Program
 from interpreter.saga import Group
 from interpreter.scope import Act, Rec, Stopped, Token
 
+if TYPE_CHECKING:
+    from interpreter.nodes import Node
+    from interpreter.steps.join import Join
+
 __all__ = ["Execution", "Suspension", "Timer"]
 
 
 class Timer:
-    """A timer that rings once. While the run is suspended it rings when the run goes on."""
+    """A timer that rings once. One of a timeout does not ring while the run is suspended."""
 
     def __init__(
-        self, execution: Execution, seconds: float, ring: Callable[[], object], summary: str
-    ):
+        self,
+        execution: Execution,
+        seconds: float,
+        ring: Callable[[], object],
+        summary: str,
+        is_timeout: bool,
+    ) -> None:
         self._execution = execution
+        self._is_timeout = is_timeout
         self._ring = ring
         self._task = asyncio.create_task(self._sleep(seconds, summary))
 
     async def _sleep(self, seconds: float, summary: str) -> None:
         await workflow.sleep(seconds, summary=summary[:200])
-        if self._execution.suspensions:
+        if self._is_timeout and self._execution.suspensions:
             self._execution.deferred.append(self)
         else:
             self._ring()
@@ -76,7 +86,9 @@ class Execution:
         self.status = "running"
         self.error: StepError | None = None
         self.rec = Rec(program.root, "")
-        self._waiting: dict[str, list[Callable[[], object]]] = {}
+        self.watched: dict[tuple[str, ...], list[Callable[[], object]]] = {}
+        self.halted = False
+        self._behind: dict[Join, None] = {}
         self._undoing = 0
         names = {
             "input": input,
@@ -139,59 +151,69 @@ class Execution:
 
         asyncio.create_task(guarded())  # noqa: RUF006  the SDK keeps it
 
-    def timer(self, seconds: float, ring: Callable[[], object], summary: str) -> Timer:
+    def timer(
+        self,
+        seconds: float,
+        ring: Callable[[], object],
+        summary: str,
+        *,
+        is_timeout: bool = False,
+    ) -> Timer:
         """Starts a timer.
 
         Args:
             seconds: When it rings.
             ring: What it calls then.
             summary: What it is for, shown in Temporal's UI.
+            is_timeout: Whether it waits until the run goes on where it rings while suspended.
         """
-        return Timer(self, seconds, ring, summary)
+        return Timer(self, seconds, ring, summary, is_timeout)
 
-    async def wait(
-        self,
-        act: Act,
-        rec: Rec,
-        ready: Callable[[], bool],
-        wakers: list[Callable[[], object]] | None = None,
-        status: str = "waiting",
+    async def woken(
+        self, act: Act, rec: Rec, keys: Sequence[tuple[str, ...]] = (), status: str = "waiting"
     ) -> None:
-        """Waits until `ready` says so. The one way to wait.
+        """Waits until something happened. The one way to wait.
 
         A waiter that is woken looks again by itself, so nothing is ever handed over and lost.
 
         Args:
             act: The act that waits.
             rec: The record of the step.
-            ready: Looks, and takes what it waits for.
-            wakers: Where to leave a waker, besides the scope that may be stopped.
+            keys: What to be woken for, besides a stop of the scope: `("signal", name)`,
+                `("vars", name)`, `("steps", id)`.
             status: What the step is meanwhile.
 
         Raises:
             Stopped: if the scope was stopped.
         """
         token = act.token
-        before = rec.status
-        while True:
-            token.check()
-            if ready():
-                rec.status = before
-                return
-            rec.status = status
-            woken = self.future()
+        token.check()
+        future = self.future()
 
-            def wake(woken: asyncio.Future[Any] = woken) -> None:
-                if not woken.done():
-                    woken.set_result(None)
+        def wake() -> None:
+            if not future.done():
+                future.set_result(None)
 
-            token.wake = wake
-            if wakers is not None:
-                wakers.append(wake)
-            await woken
-            token.wake = None
-            if wakers is not None and wake in wakers:
-                wakers.remove(wake)
+        before, rec.status = rec.status, status
+        if self.watched and before != status:
+            self.touch(rec.node)
+        token.wake = wake
+        for key in keys:
+            self.watched.setdefault(key, []).append(wake)
+        await future
+        token.wake = None
+        for key in keys:
+            wakers = self.watched[key]
+            wakers.remove(wake)
+            if not wakers:
+                del self.watched[key]
+        rec.status = before
+        token.check()
+
+    async def wait(self, act: Act, rec: Rec, ready: Callable[[], bool], status: str) -> None:
+        """Waits until `ready`, which is looked at whenever the scope is woken."""
+        while not ready():
+            await self.woken(act, rec, status=status)
 
     async def pause(self, act: Act, rec: Rec, seconds: float, summary: str) -> None:
         """Sleeps in a step.
@@ -199,6 +221,8 @@ class Execution:
         Raises:
             Stopped: if the scope was stopped meanwhile.
         """
+        if seconds <= 0:
+            return
         over: list[bool] = []
 
         def ring() -> None:
@@ -208,36 +232,75 @@ class Execution:
 
         timer = self.timer(seconds, ring, summary)
         try:
-            await self.wait(act, rec, lambda: bool(over))
+            await self.wait(act, rec, lambda: bool(over), "waiting")
         except Stopped:
             timer.cancel()
             raise
 
-    def listeners(self, signal: str) -> list[Callable[[], object]]:
-        """The wakers of those who wait for a signal, in the order of their waits."""
-        return self._waiting.setdefault(signal, [])
-
-    def deliver(self, signal: str) -> None:
-        """Wakes those who wait for a signal."""
-        for wake in tuple(self._waiting.get(signal, ())):
+    def wake(self, key: tuple[str, ...]) -> None:
+        """Wakes those who wait for something, in the order of their waits."""
+        for wake in tuple(self.watched.get(key, ())):
             wake()
 
-    async def suspend(self, act: Act, rec: Rec, fault: Fault) -> None:
+    def touch(self, node: Node) -> None:
+        """Tells that the status of a step changed."""
+        if node.id is not None:
+            self.wake(("steps", node.id))
+
+    # Members of a join that run on although it is decided.
+
+    def leave_behind(self, join: Join) -> None:
+        """Notes a join whose losers run on: from now on they belong to the run."""
+        self._behind[join] = None
+        for member in join.members.values():
+            if not member.ended:
+                member.token.close()
+                member.token.parent = self.token
+                self.token.children[member.token] = None
+                if self.token.stop is not None:
+                    member.token.cancel(self.token.stop.kind)
+
+    def ended_behind(self, join: Join) -> None:
+        """Notes that the members of a join have all ended."""
+        if self._behind.pop(join, join) is None:
+            self.wake(("behind",))
+
+    async def settle(self, group: Group) -> None:
+        """Stops what runs on and belongs to a group, and waits until it settled."""
+        for join in tuple(self._behind):
+            if group.contains(join.group):
+                join.stop_losers()
+        while any(group.contains(join.group) for join in self._behind):
+            shielded = self.act.inner(token=Token(None))
+            await self.woken(shielded, self.rec, [("behind",)], self.rec.status)
+
+    async def all_ended(self, act: Act, rec: Rec) -> None:
+        """Waits for the losers that run on."""
+        while self._behind:
+            await self.woken(act, rec, [("behind",)])
+
+    async def suspend(self, act: Act, rec: Rec, fault: Fault, *, always: bool = False) -> None:
         """Holds a step until an operator answers; the rest of the run goes on.
 
         Returns when the step is to be tried again.
+
+        Args:
+            act: The act of the step.
+            rec: Its record.
+            fault: What is wrong.
+            always: Whether `on_fault: fail` does not count.
 
         Raises:
             StepError: where the definition says that faults are errors.
             Stopped: if the scope was stopped.
         """
-        if not self.program.suspends:
+        if not self.program.suspends and not always:
             raise StepError(fault.type, fault.message)
         suspension = self.suspensions[rec.path] = Suspension(rec, fault)
         rec.fault = f"{fault.type}: {fault.message}"
         self._show_details()
         try:
-            await self.wait(act, rec, lambda: suspension.answer is not None, status="suspended")
+            await self.wait(act, rec, lambda: suspension.answer is not None, "suspended")
         except Stopped:
             self._resumed(suspension)
             raise

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-__all__ = ["Mailbox", "SignalType"]
+__all__ = ["Mailbox", "Message", "SignalType"]
 
 
 class SignalType:
@@ -33,17 +33,43 @@ class SignalType:
         return bool(self._validator.is_valid(payload))  # pyright: ignore[reportUnknownMemberType]
 
 
+class Message:
+    """A signal that arrived.
+
+    Args:
+        number: Its place in the order of arrival.
+        name: Its name.
+        payload: Its payload.
+    """
+
+    __slots__ = ("name", "number", "payload")
+
+    def __init__(self, number: int, name: str, payload: Any) -> None:
+        self.number = number
+        self.name = name
+        self.payload = payload
+
+
 class Mailbox:
-    """The signals of a run that were not consumed yet.
+    """The signals of a run that were not consumed yet, in the order of their arrival.
 
     Signals may come before the definition is known; what was declared is asked for then.
     """
 
     def __init__(self) -> None:
-        self.kept: dict[str, deque[Any]] = {}
+        self.arrived = 0
         self.refused: dict[str, int] = {}
+        self._kept: dict[int, Message] = {}
         self._early: list[tuple[str, Any]] | None = []
         self._types: dict[str, SignalType] = {}
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """How many are kept, by name."""
+        counts: dict[str, int] = {}
+        for message in self._kept.values():
+            counts[message.name] = counts.get(message.name, 0) + 1
+        return counts
 
     def open(self, types: dict[str, SignalType]) -> None:
         """Tells what was declared, and takes what came before."""
@@ -60,18 +86,26 @@ class Mailbox:
         if declared is None or not declared.fits(payload):
             self.refuse(name)
             return
-        self.kept.setdefault(name, deque()).append(payload)
+        self.arrived += 1
+        self._kept[self.arrived] = Message(self.arrived, name, payload)
 
     def refuse(self, name: str) -> None:
         """Counts a signal that is not kept."""
         self.refused[name] = self.refused.get(name, 0) + 1
 
-    def take(self, name: str) -> tuple[bool, Any]:
-        """Takes the first of a name: whether there was one, and its payload."""
-        kept = self.kept.get(name)
-        if not kept:
-            return False, None
-        payload = kept.popleft()
-        if not kept:
-            del self.kept[name]
-        return True, payload
+    def waiting(self, names: Iterable[str], after: int) -> Iterator[Message]:
+        """The kept signals of some names that arrived after number `after`, in order."""
+        wanted = tuple(names)
+        for message in tuple(self._kept.values()):
+            if message.number > after and message.name in wanted:
+                yield message
+
+    def take(self, message: Message) -> bool:
+        """Consumes a signal; says whether it was still there."""
+        return self._kept.pop(message.number, None) is not None
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Takes back what was consumed, each to its place in the order."""
+        for message in messages:
+            self._kept[message.number] = message
+        self._kept = dict(sorted(self._kept.items()))

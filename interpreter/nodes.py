@@ -2,8 +2,13 @@
 
 A node is made once for each step of a definition and shared by all its runs; what belongs to
 a run is in its acts and records. Most steps are plain: they pass straight through `execute`
-to what their kind does. What has a `catch`, a `finally`, a `timeout` and so on goes through
-`enclosed`, where the edges of blocks are.
+to what their kind does. The others go through what is round it, from the outside in:
+
+    enclosed    variables, `compensation`, the block's own `compensate`, `pivot`
+    _edged      `catch` and `finally`
+    _timed      `timeout` and `output`
+    _tried      `retry`
+    run         what the kind does
 """
 
 from __future__ import annotations
@@ -12,17 +17,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dsl.durations import parse_duration
-from dsl.expressions import Expression, ExpressionError, MissingError, Template
+from dsl.expressions import Expression, Template
 from dsl.model.common import BodyStep, StepBase
-from interpreter.errors import Fault, Returning, StepError
+from interpreter.errors import Leaving, StepError
+from interpreter.evaluation import evaluate, evaluate_bool, holds
+from interpreter.retries import Retries
 from interpreter.saga import Entry, Undo, unwind
 from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
     from interpreter.program import Compiler
 
-__all__ = ["Clause", "Duration", "Edge", "Node", "Place", "evaluate", "evaluate_bool", "sequence"]
+__all__ = ["Clause", "Edge", "Ending", "Node", "Place", "sequence"]
+
+Ending = StepError | Stopped | Leaving
+"""How a step ends that does not complete."""
 
 
 async def sequence(nodes: Sequence[Node], act: Act) -> Any:
@@ -31,54 +40,6 @@ async def sequence(nodes: Sequence[Node], act: Act) -> Any:
     for node in nodes:
         output = await node.execute(act)
     return output
-
-
-async def evaluate(act: Act, rec: Rec, source: Expression | Template) -> Any:
-    """The value of an expression or a template in an act. A fault suspends the run."""
-    while True:
-        try:
-            return source.evaluate(act)
-        except ExpressionError as error:
-            await act.execution.suspend(act, rec, Fault("ExpressionFailed", str(error)))
-
-
-async def evaluate_bool(act: Act, rec: Rec, condition: Expression) -> bool:
-    """The value of a condition."""
-    while True:
-        value = await evaluate(act, rec, condition)
-        if value is True or value is False:
-            return value
-        message = f"`{condition.source}` must be true or false, is {value!r:.60}"
-        await act.execution.suspend(act, rec, Fault("ExpressionFailed", message))
-
-
-class Duration:
-    """A duration that is known at load, or a template that gives it.
-
-    Args:
-        text: Its normal form in the model.
-        template: Parsed, where it is one.
-    """
-
-    __slots__ = ("constant", "template")
-
-    def __init__(self, text: str, template: Template | None) -> None:
-        self.template = template
-        self.constant = parse_duration(text) if template is None else None
-
-    async def seconds(self, act: Act, rec: Rec) -> float:
-        """Its value in seconds."""
-        if self.constant is not None:
-            return self.constant
-        assert self.template is not None
-        while True:
-            value = await evaluate(act, rec, self.template)
-            if isinstance(value, str):
-                value = parse_duration(value)
-            if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-                return value
-            message = "a duration must be like 30s, or a number of seconds of 0 or more"
-            await act.execution.suspend(act, rec, Fault("ExpressionFailed", message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +52,10 @@ class Clause:
     output: Template | None
 
     async def matches(self, act: Act, rec: Rec, error: StepError) -> bool:
-        """Whether it is for this error. A missing key in its `when` makes it false."""
+        """Whether it is for this error."""
         if self.errors and error.type not in self.errors:
             return False
-        if self.when is None:
-            return True
-        while True:
-            try:
-                value = self.when.evaluate(act)
-            except MissingError:
-                return False
-            except ExpressionError as failure:
-                await act.execution.suspend(act, rec, Fault("ExpressionFailed", str(failure)))
-                continue
-            if value is True or value is False:
-                return value
-            message = f"`{self.when.source}` must be true or false"
-            await act.execution.suspend(act, rec, Fault("ExpressionFailed", message))
+        return self.when is None or await holds(act, rec, self.when)
 
     async def execute(self, act: Act, rec: Rec) -> Any:
         """Runs its body; gives the output of the step that it is on."""
@@ -138,11 +86,13 @@ class Place:
         key: Its id, or its place where it has none: unique in its activation.
         path: Its path inside its activation.
         inside: What stands before the ids of the steps inside it, in their paths.
+        activation: Tells the steps of an activation from those of others.
     """
 
     key: str
     path: str
     inside: str
+    activation: int
 
 
 class Node:
@@ -160,6 +110,10 @@ class Node:
     """What its timeout says was too slow."""
     registers: ClassVar[bool] = False
     """Whether the kind registers its own act for undoing, because it knows when it begins."""
+    retries_itself: ClassVar[bool] = False
+    """Whether the kind makes its own attempts: an activity's are Temporal's."""
+    waits: ClassVar[bool] = False
+    """Whether it waits for something that is no activity."""
 
     def __init__(
         self, step: StepBase, place: Place, compiler: Compiler, owner: Node | None
@@ -167,9 +121,13 @@ class Node:
         self.key = place.key
         self.path = place.path
         self.inside = place.inside
+        self.activation = place.activation
         self.id = step.id
         self.description = step.description
         self.owner = owner
+        self.within: tuple[Node, ...] = ()  # the steps inside; set when all are compiled
+        self.undo_limit = compiler.undoing.timeout
+        self.undo_parallel = compiler.undoing.parallel
         self.guard = compiler.expression(step.if_)
         self.output = compiler.template(step.output) if step.has("output") else None
         self.timeout = compiler.duration(step.timeout)
@@ -178,14 +136,24 @@ class Node:
             if isinstance(step, BodyStep)
             else ()
         )
+        self.retries = Retries(step.retry, compiler) if step.retry is not None else None
         self.edge = compiler.edge(self, step.catch, step.finally_)
         self.undo: Undo | None = compiler.undo(self, step.compensate)
+        self.pivot = step.pivot is True
         self.plain = not self.enclosing()
 
     def enclosing(self) -> bool:
         """Whether there is anything round what the kind does."""
-        own_undo = self.undo is not None and not self.registers
-        return bool(self.output or self.timeout or self.variables or self.edge or own_undo)
+        return bool(
+            self.output
+            or self.timeout
+            or self.variables
+            or self.edge
+            or self.pivot
+            or self.undo_parallel
+            or (self.retries is not None and not self.retries_itself)
+            or (self.undo is not None and not self.registers)
+        )
 
     async def run(self, act: Act, rec: Rec) -> Any:
         """What the kind does; gives the raw output."""
@@ -199,19 +167,27 @@ class Node:
         try:
             if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
                 rec.status = "skipped"
+                if execution.watched:
+                    execution.touch(self)
                 return None
             rec.status = "running"
             rec.started = execution.clock()
+            if execution.watched:
+                execution.touch(self)
             output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
-        except (StepError, Stopped, Returning) as ending:
+        except (StepError, Stopped, Leaving) as ending:
             self._ended(rec, ending)
             rec.ended = execution.clock()
+            if execution.watched:
+                execution.touch(self)
             raise
         rec.complete(output)
         rec.ended = execution.clock()
+        if execution.watched:
+            execution.touch(self)
         return output
 
-    def _ended(self, rec: Rec, ending: StepError | Stopped | Returning) -> None:
+    def _ended(self, rec: Rec, ending: Ending) -> None:
         match ending:
             case StepError():
                 if ending.step is None:
@@ -221,21 +197,37 @@ class Node:
             case Stopped():
                 rec.status = "cancelled"
                 rec.error = ending.stop.error().data()
-            case Returning():
+            case Leaving():
                 rec.status = "completed"
 
     async def enclosed(self, act: Act, rec: Rec) -> Any:
-        """The step inside its variables, its compensation and its edge."""
+        """The step inside its variables, and how it stands in the saga log."""
         if self.variables:
-            values = {name: await evaluate(act, rec, value) for name, value in self.variables}
-            act = act.inner(variables=values)
+            act = act.inner(variables={})
+            if self.retries is None:
+                await self._set_variables(act, rec)
+        if self.undo_parallel:
+            act = act.inner(group=act.group.open(parallel=True))
         if self.undo is None or self.registers:
-            return await self._edged(act, rec)
-        entry = Entry(self, self.undo, act, rec.path, None)
+            output = await self._edged(act, rec)
+        else:
+            output = await self._undoable(self.undo, act, rec)
+        if self.pivot and rec.status != "caught":
+            # The point of no return: from here on nothing before it is undone.
+            act.execution.act.group.extract(lambda entry: entry.status != "registered")
+        return output
+
+    async def _set_variables(self, act: Act, rec: Rec) -> None:
+        assert act.variables is not None and act.parent is not None
+        for name, value in self.variables:
+            act.variables[name] = await evaluate(act.parent, rec, value)
+
+    async def _undoable(self, undo: Undo, act: Act, rec: Rec) -> Any:
+        """A step whose own compensation stands for all that was done in it, once it completed."""
+        entry = Entry(self, undo, act, rec.path, None)
         inside = act.group.open()
         output = await self._edged(act.inner(group=inside), rec)
         if rec.status != "caught":
-            # From here on its own compensation stands for all that was done inside.
             inside.members.clear()
             entry.status = "completed"
             entry.output = output
@@ -249,78 +241,80 @@ class Node:
             return await self._timed(act, rec)
         outside = act.group
         act = act.inner(group=outside.open())
-        pending: StepError | Stopped | Returning | None = None
+        pending: Ending | None = None
         output = None
         try:
             output = await self._timed(act, rec)
-        except Returning as returning:
-            pending = returning
+        except Leaving as leaving:
+            pending = leaving
         except Stopped as stopped:
             pending = stopped
             if edge.cleanup or edge.always:
-                await unwind(act.execution, act.group, None)
+                await unwind(act, rec, self.undo_limit, None)
         except StepError as error:
-            pending = error
-            if error.step is None:
-                error.step = self.id
-            caught = act.inner(names={"error": error.data()})
-            clause = await self._clause(edge, caught, rec, error)
-            if clause is not None or edge.cleanup or edge.always:
-                await unwind(act.execution, act.group, error.data())
-            if clause is not None:
-                try:
-                    caught.token.check()
-                    output = await clause.execute(caught, rec)
-                except (StepError, Stopped, Returning) as again:
-                    pending = again
-                    if not isinstance(again, Returning) and (edge.cleanup or edge.always):
-                        data = again.data() if isinstance(again, StepError) else None
-                        await unwind(act.execution, act.group, data)
-                else:
-                    pending = None
-                    rec.status = "caught"
-                    rec.error = error.data()
+            pending, output = await self._caught(edge, act, rec, error)
         if edge.cleanup:
             failure = await self._clean_up(edge, act, pending)
             if pending is None and failure is not None:
                 pending = failure
                 if edge.always and isinstance(failure, StepError):
-                    await unwind(act.execution, act.group, failure.data())
+                    await unwind(act, rec, self.undo_limit, failure.data())
         if not act.group.members:
             outside.remove(act.group)
         if pending is not None:
             raise pending
         return output
 
-    async def _clause(self, edge: Edge, act: Act, rec: Rec, error: StepError) -> Clause | None:
-        for clause in edge.clauses:
-            if await clause.matches(act, rec, error):
-                return clause
-        return None
+    async def _caught(
+        self, edge: Edge, act: Act, rec: Rec, error: StepError
+    ) -> tuple[Ending | None, Any]:
+        """Undoes and runs the `catch` that is for the error; gives what goes on outward."""
+        if error.step is None:
+            error.step = self.id
+        inside = act.inner(names={"error": error.data()})
+        clause: Clause | None = None
+        for candidate in edge.clauses:
+            if await candidate.matches(inside, rec, error):
+                clause = candidate
+                break
+        if clause is not None or edge.cleanup or edge.always:
+            await unwind(act, rec, self.undo_limit, error.data())
+        if clause is None:
+            return error, None
+        try:
+            inside.token.check()
+            output = await clause.execute(inside, rec)
+        except (StepError, Stopped, Leaving) as again:
+            if not isinstance(again, Leaving) and (edge.cleanup or edge.always):
+                data = again.data() if isinstance(again, StepError) else None
+                await unwind(act, rec, self.undo_limit, data)
+            return again, None
+        rec.status = "caught"
+        rec.error = error.data()
+        return None, output
 
-    async def _clean_up(
-        self, edge: Edge, act: Act, pending: StepError | Stopped | Returning | None
-    ) -> StepError | Stopped | Returning | None:
+    async def _clean_up(self, edge: Edge, act: Act, pending: Ending | None) -> Ending | None:
         """Runs `finally`, shielded; gives its own error. It counts only where there is no other."""
         error = pending.data() if isinstance(pending, StepError) else None
-        shielded = act.inner(token=Token(None), names={"error": error})
+        names = {"error": error, "status": _status(pending)}
+        shielded = act.inner(token=Token(None), names=names)
         try:
             await sequence(edge.cleanup, shielded)
-        except (StepError, Stopped, Returning) as failure:
+        except (StepError, Stopped, Leaving) as failure:
             return failure
         return None
 
     async def _timed(self, act: Act, rec: Rec) -> Any:
-        """The step inside its `timeout`."""
+        """The step inside its `timeout`: all its attempts together."""
         if self.timeout is None:
-            output = await self.run(act, rec)
+            output = await self._tried(act, rec)
         else:
-            output = await self._within(act, rec, await self.timeout.seconds(act, rec))
+            output = await self._in_time(act, rec, await self.timeout.seconds(act, rec))
         if self.output is not None:
             output = await evaluate(act.inner(names={"result": output}), rec, self.output)
         return output
 
-    async def _within(self, act: Act, rec: Rec, seconds: float) -> Any:
+    async def _in_time(self, act: Act, rec: Rec, seconds: float) -> Any:
         """Runs the step for at most `seconds`: then it is stopped, settles, and has timed out.
 
         Raises:
@@ -328,19 +322,62 @@ class Node:
         """
         token = Token(act.token)
         summary = f"timeout of {rec.path or self.what}"
-        timer = act.execution.timer(seconds, lambda: token.cancel("timeout", self.what), summary)
+        timer = act.execution.timer(
+            seconds, lambda: token.cancel("timeout", self.what), summary, is_timeout=True
+        )
         output = None
-        ending: StepError | Stopped | Returning | None = None
+        ending: Ending | None = None
         try:
-            output = await self.run(act.inner(token=token), rec)
-        except (StepError, Stopped, Returning) as raised:
+            output = await self._tried(act.inner(token=token), rec)
+        except (StepError, Stopped, Leaving) as raised:
             ending = raised
         timer.cancel()
         token.close()
-        if isinstance(ending, Returning):
+        if isinstance(ending, Leaving):
             raise ending
         if token.stop is not None and token.stop.target is token:
             raise token.stop.error()
         if ending is not None:
             raise ending
         return output
+
+    async def _tried(self, act: Act, rec: Rec) -> Any:
+        """The step with its `retry`: a further try is another act, after the last was undone."""
+        retries = self.retries
+        if retries is None or self.retries_itself:
+            return await self.run(act, rec)
+        outside = act.group
+        while True:
+            if self.variables:
+                await self._set_variables(act, rec)
+            inside = act.inner(group=outside.open(), names={"attempt": rec.attempt})
+            if rec.attempt > 1:
+                inside.prefix = f"{act.prefix}{self.path}~{rec.attempt}."
+            try:
+                return await self.run(inside, rec)
+            except Stopped:
+                await unwind(inside, rec, self.undo_limit, None)
+                raise
+            except StepError as error:
+                await unwind(inside, rec, self.undo_limit, error.data())
+                outside.remove(inside.group)
+                seconds = await retries.wait_after(act, rec, error, rec.attempt)
+                if seconds is None:
+                    raise
+            summary = f"before try {rec.attempt + 1} of {rec.path}"
+            await act.execution.pause(act, rec, seconds, summary)
+            rec.attempt += 1
+            for node in self.within:
+                if node.activation == self.activation:
+                    act.recs.pop(node.key, None)
+
+
+def _status(pending: Ending | None) -> str:
+    """How a step ended so far, for its `finally`."""
+    match pending:
+        case StepError():
+            return "timed_out" if pending.timed_out else "failed"
+        case Stopped():
+            return "cancelled"
+        case Leaving() | None:
+            return "completed"

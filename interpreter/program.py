@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from dsl.expressions import Expression, Template, parse, parse_template
-from dsl.model.common import Catch, StepBase
+from dsl.model.common import BodyStep, Catch, Compensation, StepBase
 from dsl.model.definition import Definition
+from interpreter.evaluation import Duration
 from interpreter.messages import SignalType
-from interpreter.nodes import Clause, Duration, Edge, Node, Place, sequence
+from interpreter.nodes import Clause, Edge, Node, Place, sequence
 from interpreter.saga import Undo
 from interpreter.scope import Act
 from interpreter.steps import RootNode, node_for
 
-__all__ = ["Compiler", "Program"]
+__all__ = ["Compiler", "Program", "Undoing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """How the steps of a block are undone: what it says, and what those round it say.
+
+    Args:
+        parallel: Whether its own steps are undone at the same time. Not inherited.
+        late: Whether steps are registered only once they completed.
+        on_failure: What follows a compensation that failed.
+        timeout: How long the undoing at its edge may take.
+    """
+
+    parallel: bool = False
+    late: bool = False
+    on_failure: str = "continue"
+    timeout: Duration | None = None
 
 
 class Compiler:
@@ -22,20 +42,26 @@ class Compiler:
 
     Attributes:
         nodes: Every compiled step that has an id.
-        all: Every compiled step.
+        all: Every compiled step; what is inside one stands before it.
         compensating: Whether what is compiled is part of a compensation.
+        undoing: How what is compiled is undone.
     """
 
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.all: list[Node] = []
         self.compensating = False
+        self.undoing = Undoing()
+        self._activation = 0
+        self._activations = 0
         self._reads: set[tuple[str, ...]] | None = None
 
     def expression(self, source: str | None) -> Expression | None:
+        """Compiles a bare expression, if there is one."""
+        return None if source is None else self.known_expression(source)
+
+    def known_expression(self, source: str) -> Expression:
         """Compiles a bare expression."""
-        if source is None:
-            return None
         expression, problems = parse(source)
         assert expression is not None, problems  # a stored definition was checked
         self._note(expression.reads)
@@ -49,10 +75,28 @@ class Compiler:
         return template
 
     def duration(self, text: str | None) -> Duration | None:
+        """Compiles a duration, if there is one."""
+        return None if text is None else self.known_duration(text)
+
+    def known_duration(self, text: str) -> Duration:
         """Compiles a duration."""
-        if text is None:
-            return None
         return Duration(text, self.template(text) if "${" in text else None)
+
+    @contextmanager
+    def block(self, given: Compensation | None) -> Generator[None]:
+        """While the inside of a block is compiled: how its steps are undone."""
+        outer = self.undoing
+        options = given or Compensation.model_construct()
+        self.undoing = Undoing(
+            options.order == "parallel",
+            options.register_ == "after" if options.register_ else outer.late,
+            options.on_failure or outer.on_failure,
+            self.duration(options.timeout) or outer.timeout,
+        )
+        try:
+            yield
+        finally:
+            self.undoing = outer
 
     def steps(
         self,
@@ -74,15 +118,23 @@ class Compiler:
         """
         inside = owner.inside if prefix is None else prefix
         key, path = ("", "") if fresh else (owner.key + part, owner.path + part)
+        outer = self._activation
+        if fresh:
+            self._activations += 1
+            self._activation = self._activations
         nodes: list[Node] = []
         for index, step in enumerate(steps):
             place = f"{step.kind}[{index}]"
             where = (step.id, inside + step.id) if step.id else (key + place, path + place)
-            nodes.append(self._step(step, owner, Place(*where, inside)))
+            nodes.append(self._step(step, owner, Place(*where, inside, self._activation)))
+        self._activation = outer
         return tuple(nodes)
 
     def _step(self, step: StepBase, owner: Node, place: Place) -> Node:
-        node = node_for(step, place, self, owner)
+        first = len(self.all)
+        with self.block(step.compensation if isinstance(step, BodyStep) else None):
+            node = node_for(step, place, self, owner)
+        node.within = tuple(self.all[first:])
         self.all.append(node)
         if step.id:
             self.nodes[step.id] = node
@@ -113,12 +165,13 @@ class Compiler:
         if not steps:
             return None
         outer, self._reads, self.compensating = self._reads, set(), True
+        first = len(self.all)
         dotted = len(steps) > 1 or steps[0].id is not None
-        nodes = (
-            self.steps(steps, owner, fresh=True, prefix="")
-            if dotted
-            else (self._step(steps[0], owner, Place("undo", "", ".")),)
-        )
+        if dotted:
+            nodes = self.steps(steps, owner, fresh=True, prefix="")
+        else:
+            self._activations += 1
+            nodes = (self._step(steps[0], owner, Place("undo", "", ".", self._activations)),)
         reads, self._reads, self.compensating = self._reads, outer, False
         names = {read[0] for read in reads} - {"vars", "steps", "step", "error"}
         variables = {read[1] for read in reads if read[0] == "vars"}
@@ -126,7 +179,15 @@ class Compiler:
         async def body(act: Act) -> Any:
             return await sequence(nodes, act)
 
-        return Undo(body, tuple(sorted(names)), tuple(sorted(variables)), dotted)
+        return Undo(
+            body,
+            tuple(sorted(names)),
+            tuple(sorted(variables)),
+            dotted,
+            any(node.waits for node in self.all[first:]),
+            self.undoing.late,
+            self.undoing.on_failure,
+        )
 
     def _note(self, reads: frozenset[tuple[str, ...]]) -> None:
         if self._reads is not None:
@@ -151,5 +212,6 @@ class Program:
             name: SignalType(name, signal.payload) for name, signal in definition.signals.items()
         }
         compiler = Compiler()
-        self.root = RootNode(definition, compiler)
+        with compiler.block(definition.compensation):
+            self.root = RootNode(definition, compiler)
         self.nodes = compiler.nodes

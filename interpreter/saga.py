@@ -11,15 +11,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from interpreter.errors import StepError
+from interpreter.errors import Fault, StepError
+from interpreter.evaluation import Duration
 from interpreter.lanes import in_lanes
-from interpreter.scope import Act, Stopped, Token
+from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
     from interpreter.execution import Execution
     from interpreter.nodes import Node
 
-__all__ = ["Entry", "Group", "Undo", "unwind"]
+__all__ = ["LONGEST_UNDO", "Entry", "Group", "Undo", "unwind"]
+
+LONGEST_UNDO = 24 * 3600.0
+"""How long undoing may take as a whole where the definition does not say, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,18 @@ class Undo:
         names: The names that it reads: they are frozen when the step is registered.
         variables: The variables that it reads, frozen too.
         dotted: Whether paths inside go on with a dot: it is a list of steps.
+        waits: Whether it waits for anything but activities: then it needs a timer.
+        late: Whether a step is registered only once it completed.
+        on_failure: `continue`, `halt` or `suspend`.
     """
 
     body: Callable[[Act], Awaitable[Any]]
     names: tuple[str, ...]
     variables: tuple[str, ...]
     dotted: bool
+    waits: bool
+    late: bool
+    on_failure: str
 
 
 class Entry:
@@ -82,13 +92,13 @@ def _has(act: Act, name: str) -> bool:
     return True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Group:
     """A part of the saga log.
 
     Args:
         parallel: Whether its members are undone at the same time.
-        limit: At most how many at the same time.
+        limit: At most how many at the same time; 0 for all.
     """
 
     parallel: bool = False
@@ -112,76 +122,155 @@ class Group:
         """Whether there is nothing to undo."""
         return all(isinstance(m, Group) and m.empty() for m in self.members)
 
+    def contains(self, group: Group) -> bool:
+        """Whether a group is this one or inside it."""
+        if group is self:
+            return True
+        return any(isinstance(m, Group) and m.contains(group) for m in self.members)
 
-async def unwind(execution: Execution, group: Group, error: dict[str, Any] | None) -> None:
+    def extract(self, wanted: Callable[[Entry], bool]) -> Group:
+        """Takes entries out, into a tree of the same shape.
+
+        Groups that steps are still working in stay where they are.
+        """
+        chosen = Group(self.parallel, self.limit)
+        kept: list[Entry | Group] = []
+        for member in self.members:
+            if isinstance(member, Group):
+                part = member.extract(wanted)
+                if part.members:
+                    chosen.members.append(part)
+                kept.append(member)
+            elif wanted(member):
+                chosen.members.append(member)
+            else:
+                kept.append(member)
+        self.members[:] = kept
+        return chosen
+
+
+async def unwind(
+    act: Act,
+    rec: Rec,
+    limit: Duration | None,
+    error: dict[str, Any] | None,
+    group: Group | None = None,
+) -> None:
     """Undoes all that is in a group, shielded from cancellation.
 
     Args:
-        execution: The run.
-        group: The group. It is empty afterwards.
+        act: The act of the block at whose edge it happens.
+        rec: The block's record.
+        limit: How long it may take as a whole.
         error: What happened, as `error` for the compensations; None for a cancellation.
+        group: What to undo; it is empty afterwards. The act's own where none is given.
     """
+    execution = act.execution
+    group = act.group if group is None else group
+    await execution.settle(group)
     if group.empty():
         group.members.clear()
         return
+    seconds = LONGEST_UNDO if limit is None else await limit.seconds(act, rec)
+    shield = Token(None, execution.clock() + seconds)
     with execution.compensating():
-        await _undo_group(execution, group, error)
+        await _Unwinding(execution, shield, error).undo_group(group)
 
 
-async def _undo_group(execution: Execution, group: Group, error: dict[str, Any] | None) -> None:
-    if group.parallel:
-        members = list(reversed(group.members))
+@dataclass(frozen=True, slots=True)
+class _Unwinding:
+    """An undoing as a whole."""
 
-        async def undo(index: int) -> None:
-            await _undo(execution, members[index], error)
+    execution: Execution
+    shield: Token
+    error: dict[str, Any] | None
 
-        await in_lanes(execution, len(members), group.limit or len(members), undo)
-        group.members.clear()
-        return
-    while group.members:
-        await _undo(execution, group.members[-1], error)
-        group.members.pop()
+    async def undo_group(self, group: Group) -> None:
+        if group.parallel:
+            members = list(reversed(group.members))
 
+            async def undo(index: int) -> None:
+                await self.undo(members[index])
 
-async def _undo(execution: Execution, member: Entry | Group, error: dict[str, Any] | None) -> None:
-    if isinstance(member, Group):
-        await _undo_group(execution, member, error)
-    else:
-        await _undo_entry(execution, member, error)
+            await in_lanes(self.execution, len(members), group.limit or len(members), undo)
+            group.members.clear()
+            return
+        while group.members:
+            await self.undo(group.members[-1])
+            group.members.pop()
 
+    async def undo(self, member: Entry | Group) -> None:
+        if isinstance(member, Group):
+            await self.undo_group(member)
+        else:
+            await self.undo_entry(member)
 
-async def _undo_entry(execution: Execution, entry: Entry, error: dict[str, Any] | None) -> None:
-    undo = entry.undo
-    step = {
-        "status": entry.status,
-        "input": entry.input,
-        "output": entry.output,
-        "error": entry.error,
-    }
-    act = Act(
-        execution,
-        entry.act,
-        {},
-        f"{entry.path}!undo{'.' if undo.dotted else ''}",
-        Token(None),
-        Group(),
-        {**entry.names, "step": step, "error": error},
-        entry.variables,
-    )
-    report: dict[str, Any] = {"step": entry.path, "status": entry.status}
-    execution.saga.append(report)
-    report["compensation"] = "running"
-    try:
-        await undo.body(act)
-    except (StepError, Stopped) as failure:
-        failed = failure if isinstance(failure, StepError) else failure.stop.error()
-        report["compensation"] = "failed"
-        report["error"] = {"type": failed.type, "message": failed.message}
-        status = "compensation_failed"
-    else:
-        skipped = all(rec.status == "skipped" for rec in act.recs.values())
-        report["compensation"] = "skipped" if skipped else "compensated"
-        status = "" if skipped else "compensated"
-    rec = entry.act.recs.get(entry.node.key)
-    if rec is not None and status:
-        rec.status = status
+    async def undo_entry(self, entry: Entry) -> None:
+        """Undoes an act, and writes down how it went."""
+        report: dict[str, Any] = {"step": entry.path, "status": entry.status}
+        self.execution.saga.append(report)
+        if self.execution.halted:
+            report["compensation"] = "skipped"
+            return
+        report["compensation"] = "running"
+        rec = entry.act.recs.get(entry.node.key)
+        failure = await self.run(entry)
+        while failure is not None and entry.undo.on_failure == "suspend":
+            fault = Fault("CompensationFailed", f"{failure.type}: {failure.message}")
+            place = Rec(entry.node, f"{entry.path}!undo")
+            held = entry.act.inner(token=Token(None))
+            await self.execution.suspend(held, place, fault, always=True)
+            failure = await self.run(entry)
+        if failure is not None:
+            report["compensation"] = "failed"
+            report["error"] = {"type": failure.type, "message": failure.message}
+            if entry.undo.on_failure == "halt":
+                self.execution.halted = True
+        elif entry.status == "skipped":
+            report["compensation"] = "skipped"
+            return
+        else:
+            report["compensation"] = "compensated"
+        if rec is not None:
+            rec.status = "compensated" if failure is None else "compensation_failed"
+
+    async def run(self, entry: Entry) -> StepError | None:
+        """Runs the compensation of an act; gives its error. It is skipped by its own `if`."""
+        undo = entry.undo
+        token = Token(self.shield)
+        step = {
+            "status": entry.status,
+            "input": entry.input,
+            "output": entry.output,
+            "error": entry.error,
+        }
+        act = Act(
+            self.execution,
+            entry.act,
+            {},
+            f"{entry.path}!undo{'.' if undo.dotted else ''}",
+            token,
+            Group(),
+            {**entry.names, "step": step, "error": self.error},
+            dict(entry.variables),
+        )
+        timer = None
+        if undo.waits:
+            seconds = max(0.0, (self.shield.deadline or 0.0) - self.execution.clock())
+            summary = f"undoing {entry.path}"
+            timer = self.execution.timer(
+                seconds, lambda: token.cancel("timeout", "compensation"), summary
+            )
+        failure: StepError | None = None
+        try:
+            await undo.body(act)
+        except StepError as error:
+            failure = error
+        except Stopped as stopped:
+            failure = stopped.stop.error()
+        if timer is not None:
+            timer.cancel()
+        token.close()
+        if failure is None and all(rec.status == "skipped" for rec in act.recs.values()):
+            entry.status = "skipped"
+        return failure

@@ -8,6 +8,7 @@ never dies with an act of which nobody knows how it ended.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ __all__ = ["NOTHING", "Act", "Rec", "Stop", "Stopped", "Token"]
 
 NOTHING: Any = object()
 """The output of a step that has none."""
+_SHOWN = 10
+"""How many iterations of a loop that ended are kept to be shown."""
 
 
 class Stop:
@@ -63,12 +66,17 @@ class Token:
 
     At any moment at most one leaf waits directly in a scope, for what runs at the same time
     runs in scopes of its own: so one place for a waker is enough.
+
+    Args:
+        parent: The scope round it; None for a run, and for what is shielded.
+        deadline: When undoing has to be over, in seconds since 1970. Inherited.
     """
 
-    __slots__ = ("children", "parent", "stop", "wake")
+    __slots__ = ("children", "deadline", "parent", "stop", "wake")
 
-    def __init__(self, parent: Token | None) -> None:
+    def __init__(self, parent: Token | None, deadline: float | None = None) -> None:
         self.parent = parent
+        self.deadline = parent.deadline if deadline is None and parent is not None else deadline
         self.children: dict[Token, None] = {}
         self.stop: Stop | None = None
         self.wake: Callable[[], object] | None = None
@@ -106,7 +114,19 @@ class Token:
 class Rec:
     """The journal's record of a step."""
 
-    __slots__ = ("acts", "ended", "error", "fault", "node", "output", "path", "started", "status")
+    __slots__ = (
+        "acts",
+        "attempt",
+        "ended",
+        "error",
+        "fault",
+        "node",
+        "output",
+        "past",
+        "path",
+        "started",
+        "status",
+    )
 
     def __init__(self, node: Node, path: str) -> None:
         self.node = node
@@ -118,12 +138,23 @@ class Rec:
         self.started: float | None = None
         self.ended: float | None = None
         self.acts: dict[int, Act] | None = None  # a loop's iterations that are open
+        self.past: deque[Act] | None = None  # its last ones that ended, to be shown
+        self.attempt = 1
 
     def complete(self, output: Any) -> None:
         """Notes that the step ended well, by itself or by a `catch`."""
         if self.status != "caught":
             self.status = "completed"
         self.output = output
+
+    def close(self, index: int) -> None:
+        """Notes that an iteration ended."""
+        if self.acts is None:
+            return
+        act = self.acts.pop(index)
+        if self.past is None:
+            self.past = deque(maxlen=_SHOWN)
+        self.past.append(act)
 
 
 class Act:
@@ -184,6 +215,47 @@ class Act:
             names,
             variables,
         )
+
+    def iteration(
+        self,
+        rec: Rec,
+        index: int,
+        names: dict[str, Any],
+        variables: dict[str, Any] | None = None,
+    ) -> Act:
+        """An act for an iteration: what is done in it is seen only there."""
+        act = Act(
+            self.execution,
+            self,
+            {},
+            f"{rec.path}[{index}].",
+            self.token,
+            self.group,
+            names,
+            variables,
+        )
+        if rec.acts is None:
+            rec.acts = {}
+        rec.acts[index] = act
+        return act
+
+    def home(self, id: str) -> dict[str, Rec] | None:
+        """The records among which that of a step is, as seen from here."""
+        act: Act | None = self
+        while act is not None:
+            if id in act.recs:
+                return act.recs
+            act = act.parent
+        return None
+
+    def within(self, recs: dict[str, Rec]) -> bool:
+        """Whether this act is where `recs` are, or inside it."""
+        act: Act | None = self
+        while act is not None:
+            if act.recs is recs:
+                return True
+            act = act.parent
+        return False
 
     # What expressions read. See dsl.expressions.Context.
 

@@ -11,6 +11,7 @@ from interpreter.scope import Act, Rec
 from interpreter.steps.activity import ActivityNode
 from interpreter.steps.blocks import DoNode, SwitchNode
 from interpreter.steps.foreach import ForeachNode
+from interpreter.steps.loops import LoopNode
 from interpreter.steps.parallel import ParallelNode
 
 __all__ = ["status"]
@@ -33,7 +34,7 @@ def status(execution: Execution) -> dict[str, Any]:
         "steps": steps,
         "compensations": execution.saga,
         "signals": {
-            "kept": {name: len(kept) for name, kept in execution.mailbox.kept.items()},
+            "kept": execution.mailbox.kept,
             "refused": execution.mailbox.refused,
         },
     }
@@ -69,6 +70,8 @@ def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
         state["description"] = node.description
     if rec is None:
         return state
+    if rec.attempt > 1:
+        state["attempt"] = rec.attempt
     for name in ("started", "ended", "error", "fault"):
         value = getattr(rec, name)
         if value is not None:
@@ -81,8 +84,8 @@ def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
 
 def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
     inner: list[dict[str, Any]] = []
-    if isinstance(node, ForeachNode):
-        for iteration in (rec.acts or {}).values():
+    if isinstance(node, ForeachNode | LoopNode):
+        for iteration in (*(rec.past or ()), *(rec.acts or {}).values()):
             inner += _steps(node.body, iteration)
     elif isinstance(node, ParallelNode):
         for branch in node.branches:

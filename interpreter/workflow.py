@@ -69,6 +69,7 @@ class DslWorkflow:
         self._mailbox = Mailbox()
         self._execution: Execution | None = None
         self._cancelled = False
+        self._refused: ApplicationError | None = None
 
     @workflow.run
     async def run(self, args: collections.abc.Sequence[RawValue]) -> Any:
@@ -112,8 +113,12 @@ class DslWorkflow:
                 start_to_close_timeout=timedelta(seconds=10),
             )
         except ActivityError as error:
-            if isinstance(error.cause, ApplicationError):
-                raise error.cause from None
+            if not isinstance(error.cause, ApplicationError):
+                raise
+            self._refused = error.cause
+            raise error.cause from None
+        except ApplicationError as error:
+            self._refused = error
             raise
         return pinned.payload.data
 
@@ -138,13 +143,17 @@ class DslWorkflow:
             return
         self._mailbox.deliver(name, payload)
         if self._execution is not None:
-            self._execution.deliver(name)
+            self._execution.wake(("signal", name))
 
     @workflow.query(name="status")
     def _status(self) -> dict[str, Any]:
-        if self._execution is None:
-            return {"definition": workflow.info().workflow_type, "status": "pending", "steps": []}
-        return status(self._execution)
+        if self._execution is not None:
+            return status(self._execution)
+        state: dict[str, Any] = {"definition": workflow.info().workflow_type, "steps": []}
+        if self._refused is None:
+            return state | {"status": "pending"}
+        error = {"type": self._refused.type, "message": self._refused.message}
+        return state | {"status": "failed", "error": error}
 
 
 def _decode(value: RawValue | None) -> Any:

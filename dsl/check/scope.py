@@ -24,6 +24,7 @@ class Place:
         observable: Ids outside iterations: their status can be read from anywhere.
         undoing: Whether it is in a compensation.
         cleaning: Whether it is in a `finally`.
+        looping: Whether it is in a loop that can be left from here.
     """
 
     all_steps: frozenset[str]
@@ -33,6 +34,7 @@ class Place:
     visible: set[str] = field(default_factory=set[str])
     undoing: bool = False
     cleaning: bool = False
+    looping: bool = False
 
     def scope(self) -> Scope:
         """The scope of an expression here."""

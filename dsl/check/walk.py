@@ -14,30 +14,37 @@ from dsl.check.report import Report
 from dsl.check.scope import Place
 from dsl.diagnostics import Diagnostic, did_you_mean
 from dsl.expressions import strip_braces
-from dsl.model.common import BodyStep, Catch, Model, StepBase
+from dsl.model.common import BodyStep, Catch, Model, Retry, StepBase
 from dsl.model.definition import Definition
 from dsl.model.leaves import Leaf, Role
 from dsl.source import Source
 from dsl.steps import (
     ActivityStep,
+    BreakStep,
+    ContinueStep,
     DoStep,
     ForeachStep,
     ParallelStep,
     RaiseStep,
     ReturnStep,
+    RollbackStep,
     SetStep,
     SleepStep,
+    SleepUntilStep,
     Step,
     SwitchStep,
+    UntilStep,
     ValueStep,
+    WaitConditionStep,
     WaitSignalStep,
+    WhileStep,
 )
 from dsl.syntax import Mapping, Node, Scalar, locate
 from dsl.syntax import Sequence as SequenceNode
 
 __all__ = ["check"]
 
-_LATER = frozenset(("output", "collect", "vars"))
+_LATER = frozenset(("output", "collect", "vars", "until", "where", "retry"))
 """Fields that do not see what the others of their step see."""
 
 
@@ -65,6 +72,7 @@ class _Checker:
         self.report = Report(source)
         self.ids: dict[str, Scalar] = {}
         self.inner_ids: set[str] = set()
+        self.undoable: set[str] = set()
 
     def check(self) -> list[Diagnostic]:
         definition, document = self.definition, self.document
@@ -88,17 +96,27 @@ class _Checker:
     def child(node: Node, key: str | int) -> Node:
         return locate(node, (key,))[0]
 
-    def collect_ids(self, node: Node, inner: bool = False) -> None:
-        """Finds the ids of all steps, wherever steps stand, and those of iterations."""
+    def collect_ids(self, node: Node, inner: bool = False) -> bool:
+        """Finds the ids of all steps, those in iterations, and those with something to undo.
+
+        Returns:
+            Whether there is anything to undo in it.
+        """
+        undoable = False
         for steps, within in _step_lists(node):
             for step in steps if isinstance(steps, SequenceNode) else (steps,):
                 if not isinstance(step, Mapping):
                     continue
                 entry = step.get("id")
                 deeper = inner or within
+                has_undo = self.collect_ids(step, deeper) or step.get("compensate") is not None
+                undoable = undoable or has_undo
                 if entry is not None and isinstance(entry.value, Scalar):
-                    self.add_id(str(entry.value.value), entry.value, deeper)
-                self.collect_ids(step, deeper)
+                    id = str(entry.value.value)
+                    self.add_id(id, entry.value, deeper)
+                    if has_undo:
+                        self.undoable.add(id)
+        return undoable
 
     def add_id(self, id: str, node: Scalar, inner: bool) -> None:
         first = self.ids.get(id)
@@ -158,7 +176,12 @@ class _Checker:
         if isinstance(step, BodyStep) and not isinstance(step, ForeachStep):
             own = self.variables(step.vars, node, place)
         self.fields(step, node, own, _LATER)
-        self.kind(step, node, own, alone)
+        body = own
+        if step.retry is not None:
+            self.retry(step.retry, node, own)
+            if not isinstance(step, ActivityStep):
+                body = own.naming(attempt="which try this is, from 1")
+        self.kind(step, node, body, alone)
         if step.has("output"):
             outer = own.naming(result="the raw output")
             self.report.template(self.child(node, "output"), outer)
@@ -178,12 +201,21 @@ class _Checker:
                 self.parallel(step, node, place)
             case ForeachStep():
                 self.foreach(step, node, place)
+            case WhileStep() | UntilStep():
+                self.loop(step, node, place)
             case SwitchStep():
                 self.switch(step, node, place)
             case WaitSignalStep():
-                self.wait_signal(step, node)
+                self.wait_signal(step, node, place)
             case SetStep():
                 self.set(step, node, place)
+            case RollbackStep():
+                self.rollback(step, node, place)
+            case BreakStep() | ContinueStep():
+                entry = node.get(step.kind)
+                if entry is not None and not place.looping:
+                    message = f"there is no loop here that `{step.kind}` could leave"
+                    self.report.add("DSL408", message, entry.key.span)
             case ReturnStep():
                 if place.undoing or place.cleaning:
                     where = "a compensation" if place.undoing else "a `finally`"
@@ -192,7 +224,7 @@ class _Checker:
                     self.report.add("DSL107", f"`return` cannot stand in {where}", entry.key.span)
             case RaiseStep():
                 self.raising(step, node)
-            case SleepStep() | ValueStep():
+            case SleepStep() | SleepUntilStep() | WaitConditionStep() | ValueStep():
                 pass
 
     def activity(self, step: ActivityStep, node: Mapping, alone: bool) -> None:
@@ -202,13 +234,53 @@ class _Checker:
             hint = "its id is its name in Temporal's history"
             self.report.add("DSL406", "an activity needs an `id`", entry.key.span, hint)
         if "${" in step.activity:
-            message = "the name of an activity cannot be an expression"
-            self.report.add("DSL106", message, entry.value.span)
+            if not step.one_of:
+                message = "an activity whose name is an expression needs `one_of`"
+                self.report.add("DSL102", message, entry.value.span, "one_of: [names]")
+        elif step.one_of:
+            one_of = node.get("one_of")
+            assert one_of is not None
+            message = "`one_of` is for an activity whose name is an expression"
+            self.report.add("DSL107", message, one_of.key.span)
         elif self.catalogue is not None and step.task_queue is None:
             check_activity(step, node, self.catalogue, self.report)
+        if step.local:
+            for name in ("task_queue", "heartbeat_timeout", "priority"):
+                other = node.get(name)
+                if other is not None:
+                    message = f"a local activity has no `{name}`"
+                    self.report.add("DSL107", message, other.key.span)
         both = node.get("args")
         if step.has("with_") and both is not None:
             self.report.add("DSL107", "`with` and `args` exclude one another", both.key.span)
+
+    def loop(self, step: WhileStep | UntilStep, node: Mapping, place: Place) -> None:
+        entry = node.get("index_as")
+        if entry is not None and step.index_as in place.names:
+            message = f"`{step.index_as}` already has a meaning here"
+            self.report.add("DSL407", message, entry.value.span)
+        inside = replace(place.apart().naming(**{step.index_as: "the iteration"}), looping=True)
+        self.steps(step.do, self.child(node, "do"), inside)
+        if isinstance(step, UntilStep):
+            self.report.expression(self.child(node, "until"), inside)
+
+    def rollback(self, step: RollbackStep, node: Mapping, place: Place) -> None:
+        targets = self.child(node, "rollback")
+        if place.undoing:
+            entry = node.get("rollback")
+            assert entry is not None
+            message = "`rollback` cannot stand in a compensation"
+            self.report.add("DSL107", message, entry.key.span)
+        for index, id in enumerate(step.rollback if isinstance(step.rollback, list) else ()):
+            span = self.child(targets, index).span
+            if id not in self.ids:
+                hint = did_you_mean(id, self.ids)
+                self.report.add("DSL402", f"there is no step `{id}`", span, hint)
+            elif id not in place.visible:
+                self.report.add("DSL403", f"the step `{id}` cannot be undone from here", span)
+            elif id not in self.undoable:
+                message = f"the step `{id}` has no `compensate`, and none inside it"
+                self.report.add("DSL504", message, span)
 
     def parallel(self, step: ParallelStep, node: Mapping, place: Place) -> None:
         branches = self.child(node, "parallel")
@@ -227,7 +299,7 @@ class _Checker:
             ):
                 self.report.add("DSL407", f"`{name}` already has a meaning here", entry.value.span)
         inside = place.apart().naming(**{step.as_: "the item", step.index_as: "its index"})
-        inside = self.variables(step.vars, node, inside)
+        inside = replace(self.variables(step.vars, node, inside), looping=True)
         self.steps(step.do, self.child(node, "do"), inside)
         if step.has("collect"):
             self.report.template(self.child(node, "collect"), inside)
@@ -244,12 +316,19 @@ class _Checker:
             seen |= inside.visible
         place.visible.update(seen)
 
-    def wait_signal(self, step: WaitSignalStep, node: Mapping) -> None:
-        name = step.wait_signal
-        if name not in self.definition.signals:
-            hint = did_you_mean(name, self.definition.signals) or "declare it under `signals`"
-            span = self.child(node, "wait_signal").span
-            self.report.add("DSL501", f"the signal `{name}` is not declared", span, hint)
+    def wait_signal(self, step: WaitSignalStep, node: Mapping, place: Place) -> None:
+        value = self.child(node, "wait_signal")
+        names = step.wait_signal if isinstance(step.wait_signal, list) else [step.wait_signal]
+        for index, name in enumerate(names):
+            if name not in self.definition.signals:
+                hint = did_you_mean(name, self.definition.signals) or "declare it under `signals`"
+                span = (
+                    self.child(value, index).span if isinstance(value, SequenceNode) else value.span
+                )
+                self.report.add("DSL501", f"the signal `{name}` is not declared", span, hint)
+        if step.has("where"):
+            inside = place.naming(payload="the payload", signal="the signal's name")
+            self.report.expression(self.child(node, "where"), inside)
 
     def set(self, step: SetStep, node: Mapping, place: Place) -> None:
         for entry in cast("Mapping", self.child(node, "set")).entries:
@@ -284,6 +363,13 @@ class _Checker:
             elif role is not Role.PLAIN or name == "set":
                 self.report.template(child, place)
 
+    def retry(self, retry: Retry, node: Mapping, place: Place) -> None:
+        options = cast("Mapping", self.child(node, "retry"))
+        self.fields(retry, options, place, frozenset(("when",)))
+        if retry.has("when"):
+            inside = place.naming(error="the error", attempt="which attempt failed, from 1")
+            self.report.expression(self.child(options, "when"), inside)
+
     def variables(self, variables: dict[str, object], node: Mapping, place: Place) -> Place:
         if not variables:
             return place
@@ -308,7 +394,7 @@ class _Checker:
 
     def cleanup(self, steps: Sequence[StepBase], node: Mapping, place: Place) -> None:
         if steps:
-            inside = replace(place.naming(error="the error, or null"), cleaning=True)
+            inside = replace(place.naming(error="the error, or null"), cleaning=True, looping=False)
             self.steps(steps, self.child(node, "finally"), inside)
 
     def compensation(self, step: StepBase, step_node: Mapping, place: Place) -> None:
@@ -321,7 +407,7 @@ class _Checker:
             self.report.add("DSL107", message, entry.key.span)
             return
         names = {"step": "status, input, output and error of the step", "error": "what happened"}
-        inside = replace(place.apart().naming(**names), undoing=True)
+        inside = replace(place.apart().naming(**names), undoing=True, looping=False)
         if len(step.compensate) == 1:
             node = entry.value if isinstance(entry.value, Mapping) else self.child(entry.value, 0)
             self.step(step.compensate[0], cast("Mapping", node), inside, alone=True)
@@ -339,7 +425,8 @@ def _step_lists(node: Node) -> list[tuple[Node, bool]]:
             case "steps" | "finally":
                 found.append((entry.value, False))
             case "do":
-                found.append((entry.value, node.get("foreach") is not None))
+                looping = any(node.get(key) for key in ("foreach", "while", "until"))
+                found.append((entry.value, looping))
             case "compensate":
                 found.append((entry.value, True))
             case "parallel" if isinstance(entry.value, Mapping):

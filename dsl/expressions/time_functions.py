@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from dsl.durations import MAX_SECONDS, parse_duration
+from dsl.durations import MAX_SECONDS, parse_duration, parse_time
 
 from .errors import Fault, shorten
 from .frame import Frame, Value
@@ -13,10 +13,6 @@ from .function import Function, function, want_number, want_text
 __all__ = ["TIME_FUNCTIONS"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,12})?"
-    r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
-)
 _FORMAT_LENGTH: Final = 200
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
@@ -26,23 +22,12 @@ _MONTHS: Final = (
 
 
 def _seconds(text: str) -> int | float:
-    found = _TIME.fullmatch(text)
-    if found is None:
+    seconds = parse_time(text)
+    if seconds is None:
         raise Fault(
             f"`{shorten(text)}` is no time of RFC 3339", "write it like `2024-05-17T09:30:00Z`"
         )
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
-    fraction, sign, hours, minutes = found.groups()[6:]
-    try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        raise Fault(f"`{text}` is no time there is") from None
-    whole = (moment - _EPOCH) // timedelta(seconds=1)
-    if sign:
-        offset = int(hours) * 3_600 + int(minutes) * 60
-        whole += offset if sign == "-" else -offset
-    part = float(fraction) if fraction else 0.0
-    return whole + part if part else whole
+    return seconds
 
 
 @function(

@@ -29,16 +29,18 @@ from dsl.model.leaves import (
     DURATION,
     ERROR_TYPE,
     EXPRESSION,
+    FLAG,
     STEP_ID,
     TEMPLATE,
     TEXT,
     VARIABLE,
+    choice,
     count,
     describe,
     mistake,
 )
 
-__all__ = ["AnyStep", "BodyStep", "Catch", "Model", "Retry", "StepBase"]
+__all__ = ["AnyStep", "BodyStep", "Catch", "Compensation", "Model", "Retry", "StepBase"]
 
 
 class _StepType:
@@ -129,6 +131,33 @@ class Retry(Model):
         default_factory=list[str],
         description="Types of errors after which there is no further attempt.",
     )
+    when: Annotated[str | None, EXPRESSION] = Field(
+        None,
+        description="A further attempt only if this is true. Sees `error` and `attempt`, which "
+        "counts from 1. An error that is not retryable stays final.",
+    )
+
+
+class Compensation(Model):
+    """How a block is undone."""
+
+    order: Annotated[str | None, choice("reverse", "parallel")] = Field(
+        None, description="`reverse`, the default: the last first. `parallel`: all at once."
+    )
+    register_: Annotated[str | None, choice("before", "after")] = Field(
+        None,
+        alias="register",
+        description="`before`, the default: a step that may have acted is undone. `after`: only "
+        "one that completed.",
+    )
+    on_failure: Annotated[str | None, choice("continue", "halt", "suspend")] = Field(
+        None,
+        description="After a compensation that failed: `continue` with the others (the default), "
+        "`halt`, or `suspend` until an operator answers.",
+    )
+    timeout: Annotated[str | None, DURATION] = Field(
+        None, description="For the undoing as a whole. Default 24h."
+    )
 
 
 class Catch(Model):
@@ -196,6 +225,16 @@ class StepBase(Model):
         "(`status`, `input`, `output`, `error`) and `error`.",
         min_length=1,
     )
+    retry: Retry | None = Field(
+        None,
+        description="On an activity Temporal's retry policy. On any other step: run it again, "
+        "after what it did was undone.",
+    )
+    pivot: Annotated[bool | None, FLAG] = Field(
+        None,
+        description="The point of no return: once the step succeeded, nothing before it is undone "
+        "any more.",
+    )
 
 
 class BodyStep(StepBase):
@@ -205,3 +244,4 @@ class BodyStep(StepBase):
         default_factory=dict[str, Any],
         description="Variables of the body, with their first values. Change them with `set`.",
     )
+    compensation: Compensation | None = Field(None, description="How the block is undone.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dsl.model.common import AnyStep, Catch, Model, Retry
+from dsl.model.common import AnyStep, Catch, Compensation, Model, Retry
 from dsl.model.leaves import (
     DEFINITION_NAME,
     DURATION,
@@ -118,6 +118,7 @@ class Definition(Model):
         description="What to do about errors that no step caught. What was done is undone first.",
         min_length=1,
     )
+    compensation: Compensation | None = Field(None, description="How the run is undone.")
     finally_: list[AnyStep] = Field(
         default_factory=list[AnyStep],
         alias="finally",

@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dsl.diagnostics import did_you_mean
-from dsl.durations import parse_duration
+from dsl.durations import parse_duration, parse_time
 from dsl.expressions import FUNCTIONS, RESERVED, strip_braces
 
 __all__ = [
@@ -32,10 +32,12 @@ __all__ = [
     "JSON_SCHEMA",
     "LOCAL_NAME",
     "MESSAGE_NAME",
+    "POSITIVE",
     "STEP_ID",
     "TEMPLATE",
     "TEXT",
     "TEXT_TEMPLATE",
+    "TIME",
     "VARIABLE",
     "Leaf",
     "Role",
@@ -149,6 +151,17 @@ def _duration(value: Any) -> str:
     raise mistake("DSL201", f"must be a duration, is {describe(value)}", "write 30s")
 
 
+def _time(value: Any) -> int | float | str:
+    """A time: RFC 3339, seconds since 1970, or the template that gives it."""
+    if isinstance(value, str):
+        if "${" in value or parse_time(value) is not None:
+            return value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    message = f"must be a time, is {describe(value)}"
+    raise mistake("DSL201", message, "write it like 2030-01-01T09:00:00Z")
+
+
 def _name(
     what: str, pattern: str, example: str, taken: Container[str] = ()
 ) -> Callable[[Any], str]:
@@ -172,6 +185,14 @@ def _name(
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise mistake("DSL105", f"must be true or false, is {describe(value)}")
+    return value
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise mistake("DSL105", f"must be a number, is {describe(value)}")
+    if value <= 0:
+        raise mistake("DSL106", f"must be more than 0, is {value}")
     return value
 
 
@@ -261,10 +282,16 @@ DURATION = Leaf(
     _duration,
     {
         "type": "string",
-        "pattern": r"^\s*([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+(\.[0-9]+)?(ms|s|m|h|d))?\s*$"
+        "pattern": r"^\s*([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?"
+        r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))?\s*$"
         r"|^\s*P([0-9]+W|([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?)\s*$|\$\{",
         "examples": ["30s", "5m", "1h30m", "2d", "PT5M"],
     },
+)
+TIME = Leaf(
+    Role.TEMPLATE,
+    _time,
+    {"type": ["string", "number"], "examples": ["2030-01-01T09:00:00Z", "${ input.due }"]},
 )
 STEP_ID = Leaf(
     Role.PLAIN,
@@ -301,6 +328,7 @@ ERROR_TYPE = Leaf(
     _template_text,
     {"type": "string", "minLength": 1, "examples": ["Timeout", "CardDeclined"]},
 )
+POSITIVE = Leaf(Role.PLAIN, _positive, {"type": "number", "exclusiveMinimum": 0})
 JSON_SCHEMA = Leaf(
     Role.PLAIN, _json_schema, {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 )

@@ -9,31 +9,42 @@ from dsl.model.common import BodyStep, StepBase
 from dsl.model.leaves import describe, mistake
 from dsl.steps.activity import ActivityStep
 from dsl.steps.do import DoStep
+from dsl.steps.exits import BreakStep, ContinueStep
 from dsl.steps.foreach import ForeachStep
+from dsl.steps.loop import UntilStep, WhileStep
 from dsl.steps.parallel import ParallelStep
 from dsl.steps.raise_ import RaiseStep
 from dsl.steps.return_ import ReturnStep
+from dsl.steps.rollback import RollbackStep
 from dsl.steps.set import SetStep
-from dsl.steps.sleep import SleepStep
+from dsl.steps.sleep import SleepStep, SleepUntilStep
 from dsl.steps.switch import Case, SwitchStep
 from dsl.steps.value import ValueStep
+from dsl.steps.wait_condition import WaitConditionStep
 from dsl.steps.wait_signal import WaitSignalStep
 
 __all__ = [
     "KINDS",
     "ActivityStep",
+    "BreakStep",
     "Case",
+    "ContinueStep",
     "DoStep",
     "ForeachStep",
     "ParallelStep",
     "RaiseStep",
     "ReturnStep",
+    "RollbackStep",
     "SetStep",
     "SleepStep",
+    "SleepUntilStep",
     "Step",
     "SwitchStep",
+    "UntilStep",
     "ValueStep",
+    "WaitConditionStep",
     "WaitSignalStep",
+    "WhileStep",
     "read_step",
 ]
 
@@ -42,13 +53,20 @@ KINDS: tuple[type[StepBase], ...] = (
     DoStep,
     ParallelStep,
     ForeachStep,
+    WhileStep,
+    UntilStep,
     SwitchStep,
     SleepStep,
+    SleepUntilStep,
     WaitSignalStep,
+    WaitConditionStep,
     ValueStep,
     SetStep,
     RaiseStep,
     ReturnStep,
+    RollbackStep,
+    BreakStep,
+    ContinueStep,
 )
 """Every kind of step, in the order of the reference."""
 
@@ -91,12 +109,19 @@ Step = (
     | DoStep
     | ParallelStep
     | ForeachStep
+    | WhileStep
+    | UntilStep
     | SwitchStep
     | SleepStep
+    | SleepUntilStep
     | WaitSignalStep
+    | WaitConditionStep
     | ValueStep
     | SetStep
     | RaiseStep
     | ReturnStep
+    | RollbackStep
+    | BreakStep
+    | ContinueStep
 )
 """A step of any kind."""

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from dsl.model.common import AnyStep, BodyStep
-from dsl.model.leaves import EXPRESSION_OR_LIST, LOCAL_NAME, TEMPLATE, count
+from dsl.model.common import AnyStep
+from dsl.model.joins import JoinStep
+from dsl.model.leaves import (
+    EXPRESSION_OR_LIST,
+    LOCAL_NAME,
+    TEMPLATE,
+    Leaf,
+    Role,
+    describe,
+    mistake,
+)
 
 __all__ = ["ForeachStep"]
 
+_PERCENT = re.compile(r"([0-9]{1,2}(\.[0-9]+)?|100)%")
 
-class ForeachStep(BodyStep):
+
+def _tolerance(value: Any) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and _PERCENT.fullmatch(value):
+        return value
+    raise mistake("DSL106", f"must be a number or a share such as 5%, is {describe(value)}")
+
+
+_TOLERANCE = Leaf(
+    Role.PLAIN,
+    _tolerance,
+    {
+        "if": {"type": "string"},
+        "then": {"pattern": f"^{_PERCENT.pattern}$"},
+        "else": {"type": "integer", "minimum": 0},
+    },
+)
+
+
+class ForeachStep(JoinStep):
     """Runs its body for each item of a list. Its output is a list, by index."""
 
     kind: ClassVar[str] = "foreach"
@@ -30,6 +61,6 @@ class ForeachStep(BodyStep):
     collect: Annotated[Any, TEMPLATE] = Field(
         None, description="What the output holds for each item. Default: the last step's output."
     )
-    concurrency: Annotated[int | None, count(1)] = Field(
-        None, description="How many items are worked on at the same time. Default 1."
+    tolerated_failures: Annotated[int | str | None, _TOLERANCE] = Field(
+        None, description="How many items may fail, or which share (`5%`). Their output is null."
     )

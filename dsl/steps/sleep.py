@@ -1,15 +1,15 @@
-"""`sleep`: wait for a time."""
+"""`sleep` and `sleep_until`: wait for a time."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from dsl.model.common import StepBase
-from dsl.model.leaves import DURATION
+from dsl.model.leaves import DURATION, TIME
 
-__all__ = ["SleepStep"]
+__all__ = ["SleepStep", "SleepUntilStep"]
 
 
 class SleepStep(StepBase):
@@ -18,3 +18,13 @@ class SleepStep(StepBase):
     kind: ClassVar[str] = "sleep"
 
     sleep: Annotated[str, DURATION] = Field(description="How long, such as `30s` or `2d`.")
+
+
+class SleepUntilStep(StepBase):
+    """Waits until a time. A time that is past is now. Its output is null."""
+
+    kind: ClassVar[str] = "sleep_until"
+
+    sleep_until: Annotated[Any, TIME] = Field(
+        description="When: RFC 3339, such as `2030-01-01T09:00:00Z`, or seconds since 1970."
+    )

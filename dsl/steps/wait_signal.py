@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from dsl.model.common import StepBase
-from dsl.model.leaves import MESSAGE_NAME
+from dsl.model.leaves import EXPRESSION, FLAG, MESSAGE_NAME, Leaf, Role, mistake
+from dsl.model.leaves import count as whole_number
 
 __all__ = ["WaitSignalStep"]
 
 
+def _names(value: Any) -> str | list[str]:
+    if isinstance(value, list) and value:
+        names: list[str] = [MESSAGE_NAME.read(name) for name in value]  # pyright: ignore[reportUnknownVariableType]
+        if len(set(names)) < len(names):
+            raise mistake("DSL106", "must not name a signal twice")
+        return names
+    return MESSAGE_NAME.read(value)
+
+
+_SIGNALS = Leaf(
+    Role.PLAIN,
+    _names,
+    {
+        "if": {"type": "array"},
+        "then": {"minItems": 1, "items": MESSAGE_NAME.schema},
+        "else": MESSAGE_NAME.schema,
+    },
+)
+
+
 class WaitSignalStep(StepBase):
-    """Waits for a signal, and consumes it. Its output is the signal's payload."""
+    """Waits for a signal, and consumes it. Its output is the signal's payload.
+
+    For a list of names it is `{signal, payload}`; with `count` a list of these.
+    """
 
     kind: ClassVar[str] = "wait_signal"
 
-    wait_signal: Annotated[str, MESSAGE_NAME] = Field(
-        description="The name of the signal, declared under `signals`. One that came before the "
-        "wait was kept and is taken at once."
+    wait_signal: Annotated[str | list[str], _SIGNALS] = Field(
+        description="The name of the signal, or several, declared under `signals`. One that came "
+        "before the wait was kept and is taken at once."
+    )
+    where: Annotated[str | None, EXPRESSION] = Field(
+        None, description="Which of the signals. Sees `payload` and `signal`, its name."
+    )
+    count: Annotated[int | None, whole_number(1)] = Field(
+        None, description="How many to wait for. The output is a list."
+    )
+    fresh: Annotated[bool | None, FLAG] = Field(
+        None, description="Only what arrives after the wait began."
     )

@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from interpreter.cli.errors import CliError, Exit
 from interpreter.cli.options import Settings
+from interpreter.cli.work import told
 
 __all__ = ["configured", "connect", "rpc_error"]
 
@@ -69,7 +70,8 @@ async def connect(settings: Settings) -> Client:
     if "http_connect_proxy_config" not in config and not await _listens(host, port):
         raise unreachable
     try:
-        return await asyncio.wait_for(Client.connect(address, **config), _PATIENCE)
+        connecting = asyncio.wait_for(Client.connect(address, **config), _PATIENCE)
+        return await told(connecting, f"connecting to {address}")
     except (RuntimeError, TimeoutError, OSError) as error:
         unreachable.message += f": {error}" if str(error) else ""
         raise unreachable from None

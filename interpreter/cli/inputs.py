@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from interpreter.cli.errors import CliError
 
@@ -74,6 +74,12 @@ def _what_is_wrong(error: json.JSONDecodeError) -> str:
     return error.msg[:1].lower() + error.msg[1:]
 
 
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
+
+
 def _check(value: Any, name: str) -> None:
     """Refuses what Python takes for JSON and others would not.
 
@@ -81,17 +87,12 @@ def _check(value: Any, name: str) -> None:
         CliError: with what it is.
     """
     level: list[Any] = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            break
-    else:
-        raise CliError(f"{name}: nested more than {_MAX_DEPTH} levels deep")
+    depth = 0
+    while level:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise CliError(f"{name}: nested more than {_MAX_DEPTH} levels deep")
+        level = [inner for outer in level for inner in _inside(outer)]
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:

@@ -54,10 +54,12 @@ async def ask(client: Client, id: str, name: str, arguments: list[Any]) -> Any:
     from temporalio.service import RPCError, RPCStatusCode
 
     from interpreter.cli.connection import rpc_error
+    from interpreter.cli.work import told
 
     handle = client.get_workflow_handle(id)
+    asking = handle.query(name, args=arguments, rpc_timeout=timedelta(seconds=10))
     try:
-        return await handle.query(name, args=arguments, rpc_timeout=timedelta(seconds=10))
+        return await told(asking, "waiting for a worker to answer")
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
         raise CliError(f"{id} has no answer to {name}: {error}") from None
     except RPCError as error:

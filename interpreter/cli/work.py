@@ -13,7 +13,7 @@ from interpreter.cli.errors import CliError, Exit, Interrupted
 if TYPE_CHECKING:
     from temporalio.worker import Worker
 
-__all__ = ["Interruptible", "with_worker"]
+__all__ = ["Interruptible", "told", "with_worker"]
 
 T = TypeVar("T")
 
@@ -93,8 +93,25 @@ async def with_worker(worker: Worker, work: Coroutine[Any, Any, T], drain: float
     await asyncio.wait((running, working), return_when=asyncio.FIRST_COMPLETED)
     if not working.done():
         working.cancel()
-        error = running.exception()
-        raise CliError(f"the worker cannot go on: {error}", Exit.UNREACHABLE)
+        raise _ended(running.exception())
     if not running.done():
         await asyncio.wait((asyncio.ensure_future(worker.shutdown()),), timeout=drain + _MORE)
     return working.result()
+
+
+def _ended(error: BaseException | None) -> CliError:
+    """Why a worker ended by itself. The SDK has no types for it, and adds its own workings."""
+    message, _, status = str(error).partition(": Status {")
+    code = Exit.WRONG_INPUT if "code: NotFound" in status else Exit.UNREACHABLE
+    return CliError(f"the worker cannot go on: {message}", code)
+
+
+async def told(work: Coroutine[Any, Any, T], what: str) -> T:
+    """Does work, and says what goes on where it takes longer than a second."""
+    working = asyncio.ensure_future(work)
+    await asyncio.wait((working,), timeout=1)
+    if not working.done():
+        from interpreter.cli import render
+
+        render.note(f"{what} ...")
+    return await working

@@ -7,25 +7,34 @@ from typing import TYPE_CHECKING, cast
 from dsl.model.common import StepBase
 from dsl.steps import (
     ActivityStep,
+    BreakStep,
+    ContinueStep,
     DoStep,
     ForeachStep,
     ParallelStep,
     RaiseStep,
     ReturnStep,
+    RollbackStep,
     SetStep,
     SleepStep,
+    SleepUntilStep,
     Step,
     SwitchStep,
+    UntilStep,
     ValueStep,
+    WaitConditionStep,
     WaitSignalStep,
+    WhileStep,
 )
 from interpreter.nodes import Node, Place
 from interpreter.steps.activity import ActivityNode
 from interpreter.steps.blocks import DoNode, RootNode, SwitchNode
 from interpreter.steps.foreach import ForeachNode
+from interpreter.steps.loops import ExitNode, LoopNode
 from interpreter.steps.parallel import ParallelNode
+from interpreter.steps.rollback import RollbackNode
 from interpreter.steps.values import RaiseNode, ReturnNode, SetNode, ValueNode
-from interpreter.steps.waits import SleepNode, WaitSignalNode
+from interpreter.steps.waits import SleepNode, SleepUntilNode, WaitConditionNode, WaitSignalNode
 
 if TYPE_CHECKING:
     from interpreter.program import Compiler
@@ -45,10 +54,16 @@ def node_for(step: StepBase, place: Place, compiler: Compiler, owner: Node) -> N
             return ParallelNode(known, place, compiler, owner)
         case ForeachStep():
             return ForeachNode(known, place, compiler, owner)
+        case WhileStep() | UntilStep():
+            return LoopNode(known, place, compiler, owner)
         case SwitchStep():
             return SwitchNode(known, place, compiler, owner)
         case SleepStep():
             return SleepNode(known, place, compiler, owner)
+        case SleepUntilStep():
+            return SleepUntilNode(known, place, compiler, owner)
+        case WaitConditionStep():
+            return WaitConditionNode(known, place, compiler, owner)
         case WaitSignalStep():
             return WaitSignalNode(known, place, compiler, owner)
         case ValueStep():
@@ -59,3 +74,7 @@ def node_for(step: StepBase, place: Place, compiler: Compiler, owner: Node) -> N
             return RaiseNode(known, place, compiler, owner)
         case ReturnStep():
             return ReturnNode(known, place, compiler, owner)
+        case RollbackStep():
+            return RollbackNode(known, place, compiler, owner)
+        case BreakStep() | ContinueStep():
+            return ExitNode(known, place, compiler, owner)

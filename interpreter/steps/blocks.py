@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.model.definition import Definition
 from dsl.steps import DoStep, SwitchStep
-from interpreter.nodes import Node, Place, evaluate_bool, sequence
+from interpreter.errors import Returning
+from interpreter.evaluation import evaluate_bool
+from interpreter.nodes import Node, Place, sequence
 from interpreter.scope import Act, Rec
 
 if TYPE_CHECKING:
@@ -35,20 +37,24 @@ class RootNode(Node):
     what: ClassVar[str] = "definition"
 
     def __init__(self, definition: Definition, compiler: Compiler) -> None:
+        own = {"output", "vars"} & definition.model_fields_set
         block = DoStep.model_construct(
-            {"output", "vars"} & definition.model_fields_set,
-            vars=definition.vars,
-            output=definition.output,
-            do=[],
+            own, do=[], **{name: getattr(definition, name) for name in own}
         )
-        super().__init__(block, Place("", "", ""), compiler, None)
-        self.edge = compiler.edge(self, definition.catch, definition.finally_, always=True)
-        self.plain = False
+        super().__init__(block, Place("", "", "", 0), compiler, None)
         self.timeout = compiler.duration(definition.timeout)
+        self.edge = compiler.edge(self, definition.catch, definition.finally_, always=True)
         self.body = compiler.steps(definition.steps, self, "")
+        self.plain = False
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        return await sequence(self.body, act)
+        try:
+            output = await sequence(self.body, act)
+        except Returning:
+            await act.execution.all_ended(act, rec)
+            raise
+        await act.execution.all_ended(act, rec)
+        return output
 
 
 class SwitchNode(Node):

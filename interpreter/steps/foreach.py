@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dsl.steps import ForeachStep
-from interpreter.errors import Fault
-from interpreter.nodes import Node, Place, evaluate, sequence
+from interpreter.errors import Fault, LoopExit
+from interpreter.evaluation import evaluate
+from interpreter.nodes import Node, Place, sequence
 from interpreter.scope import Act, Rec
-from interpreter.steps.join import Join
+from interpreter.steps.join import Join, JoinRule
 
 if TYPE_CHECKING:
     from interpreter.program import Compiler
@@ -28,8 +29,12 @@ class ForeachNode(Node):
         self.item_name = step.as_
         self.index_name = step.index_as
         self.concurrency = step.concurrency or 1
+        self.rule = JoinRule(step, step.tolerated_failures)
         self.collect = compiler.template(step.collect) if step.has("collect") else None
         self.body = compiler.steps(step.do, self, fresh=True, prefix="")
+        # One after the other, all of them: most loops need no more.
+        needs_all = self.rule.all and not self.rule.waits_for_all and not self.rule.tolerated
+        self.simple = self.concurrency == 1 and needs_all
         # Each iteration has variables of its own: they are not those of the step.
         self.item_variables = self.variables
         self.variables = ()
@@ -37,18 +42,25 @@ class ForeachNode(Node):
 
     async def run(self, act: Act, rec: Rec) -> Any:
         items = await self._items(act, rec)
-        rec.acts = {}
-        if self.concurrency == 1 or len(items) < 2:
-            outputs: list[Any] = []
-            for index, item in enumerate(items):
-                act.token.check()
-                outputs.append(await self._iterate(act, rec, index, item))
-            return outputs
+        if self.simple:
+            return await self._one_by_one(act, rec, items)
 
         async def iterate(index: int, member: Act) -> Any:
             return await self._iterate(member, rec, index, items[index])
 
-        return await Join(act, len(items), self.concurrency, iterate).run()
+        join = Join(act, rec, len(items), self.concurrency, self.rule, iterate)
+        await join.run()
+        return join.outputs
+
+    async def _one_by_one(self, act: Act, rec: Rec, items: list[Any]) -> list[Any]:
+        outputs: list[Any] = []
+        for index, item in enumerate(items):
+            act.token.check()
+            output = await self._iterate(act, rec, index, item)
+            if output is Join.CUT:
+                break
+            outputs.append(output)
+        return outputs + [None] * (len(items) - len(outputs))
 
     async def _items(self, act: Act, rec: Rec) -> list[Any]:
         while True:
@@ -59,24 +71,18 @@ class ForeachNode(Node):
             await act.execution.suspend(act, rec, fault)
 
     async def _iterate(self, act: Act, rec: Rec, index: int, item: Any) -> Any:
-        variables: dict[str, Any] = {}
+        """Runs the body for an item; gives what is collected, or `CUT` after a `break`."""
         names = {self.item_name: item, self.index_name: index}
-        iteration = Act(
-            act.execution,
-            act,
-            {},
-            f"{act.prefix}{self.path}[{index}].",
-            act.token,
-            act.group,
-            names,
-            variables,
-        )
-        for name, value in self.item_variables:
-            variables[name] = await evaluate(iteration, rec, value)
-        assert rec.acts is not None
-        rec.acts[index] = iteration
-        output = await sequence(self.body, iteration)
-        if self.collect is not None:
-            output = await evaluate(iteration, rec, self.collect)
-        del rec.acts[index]
+        variables: dict[str, Any] = {}
+        iteration = act.iteration(rec, index, names, variables)
+        output: Any = None
+        try:
+            for name, value in self.item_variables:
+                variables[name] = await evaluate(iteration, rec, value)
+            output = await sequence(self.body, iteration)
+            if self.collect is not None:
+                output = await evaluate(iteration, rec, self.collect)
+        except LoopExit as left:
+            output = Join.CUT if left.ends else None
+        rec.close(index)
         return output

@@ -3,87 +3,234 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-from interpreter.errors import Returning, StepError
+from dsl.model.joins import JoinStep
+from interpreter.errors import Leaving, StepError
 from interpreter.lanes import in_lanes
 from interpreter.saga import Group, unwind
-from interpreter.scope import Act, Stopped, Token
+from interpreter.scope import Act, Rec, Stopped, Token
 
-__all__ = ["Join"]
+__all__ = ["Join", "JoinRule"]
+
+
+class JoinRule:
+    """How many members must succeed, and what becomes of the others.
+
+    Args:
+        step: The step of the model.
+        tolerated: How many may fail: a number, or a share such as `5%`.
+    """
+
+    def __init__(self, step: JoinStep, tolerated: int | str | None = None) -> None:
+        self.join = step.join or "all"
+        self.waits_for_all = step.on_error == "wait_all"
+        self.finishes = step.losers == "finish"
+        self.tolerated = tolerated or 0
+
+    def needed(self, count: int) -> int:
+        """How many of `count` members must succeed."""
+        if self.join == "any":
+            return 1
+        if isinstance(self.join, int):
+            return self.join
+        if isinstance(self.tolerated, str):
+            return count - int(count * float(self.tolerated.rstrip("%")) / 100)
+        return max(0, count - self.tolerated)
+
+    @property
+    def all(self) -> bool:
+        """Whether every member counts: none is a loser."""
+        return self.join == "all"
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A member that began."""
+
+    token: Token
+    group: Group
+    ended: bool = False
+    won: bool = False
 
 
 class Join:
     """The members of a `parallel` or of a concurrent `foreach`.
 
-    The first failure stops the others. All settle before the step ends: what they did is
-    undone by the edge outside only after that, so that no act in flight is ever undone.
+    Members that are not needed any more are stopped. All settle before the step ends: what
+    they did is undone only after that, so that no act in flight is ever undone.
 
     Args:
         act: The act of the step.
+        rec: Its record.
         count: How many members.
         limit: How many run at the same time.
-        body: Runs a member in an act of its own; gives its output.
+        rule: How their ends become one.
+        body: Runs a member in an act of its own; gives its output. One that gives `CUT` was
+            left by a `break`: no more members are begun.
     """
 
+    CUT: Any = object()
+
     def __init__(
-        self, act: Act, count: int, limit: int, body: Callable[[int, Act], Awaitable[Any]]
+        self,
+        act: Act,
+        rec: Rec,
+        count: int,
+        limit: int,
+        rule: JoinRule,
+        body: Callable[[int, Act], Awaitable[Any]],
     ) -> None:
         self.act = act
+        self.rec = rec
+        self.count = count
         self.limit = limit
+        self.rule = rule
         self.body = body
+        self.needed = rule.needed(count)
         self.outputs: list[Any] = [None] * count
-        self.ending: StepError | Returning | None = None
-        self.open: dict[int, tuple[Token, Group]] = {}
+        self.members: dict[int, Member] = {}
+        self.won = 0
+        self.failed = 0
+        self.error: StepError | None = None
+        self.leaving: Leaving | None = None
+        self.closed = False  # no more members are begun
+        self.cut = False  # a `break` says that those that did not begin are not needed
         self.group = act.group.open(parallel=True, limit=limit)
-        self.losers = Group(parallel=True, limit=limit)
+        self.decided = act.execution.future()
+        self.settled = False
 
-    async def run(self) -> list[Any]:
-        """Runs the members; gives their outputs in order.
+    async def run(self) -> list[int]:
+        """Runs the members until it is decided; gives the indexes of those that count.
 
         Raises:
-            StepError: the first failure in time.
+            StepError: the first failure in time, where too few can succeed.
             Stopped: if the step was stopped from outside.
-            Returning: if a member returned.
+            Leaving: if a member jumped out.
         """
-        await in_lanes(self.act.execution, len(self.outputs), self.limit, self._member)
-        await unwind(self.act.execution, self.losers, None)
+        if self.needed > self.count:
+            message = f"{self.needed} must succeed, there are {self.count}"
+            raise StepError("JoinFailed", message)
+        execution = self.act.execution
+        if self.rule.finishes:
+            # Losers may run on: the lanes are a task of their own.
+            execution.spawn(self._lanes())
+            await self.decided
+            if not self.settled:
+                execution.leave_behind(self)
+        else:
+            await self._lanes()
+        return await self._result()
+
+    async def _lanes(self) -> None:
+        await in_lanes(self.act.execution, self.count, self.limit, self._member)
+        self.settled = True
+        self._decide()
+        self.act.execution.ended_behind(self)
+
+    def _decide(self) -> None:
+        if not self.decided.done():
+            self.decided.set_result(None)
+
+    async def _result(self) -> list[int]:
+        enough = self.error_counts() is None and (self.cut or self.won >= self.needed)
+        if self.leaving is None and self.act.token.stop is None and enough:
+            # What failed but was tolerated, and who lost, is not in the result: it is undone.
+            await self._undo(lambda member: member.ended and not member.won)
+        elif self.leaving is not None:
+            await self._undo(lambda member: _was_stopped(member))
         if not self.group.members:
             self.act.group.remove(self.group)
-        ending = self._ending()
-        if isinstance(ending, Returning):
-            raise ending
+        if self.leaving is not None:
+            raise self.leaving
         self.act.token.check()
-        if ending is not None:
-            raise ending
-        return self.outputs
+        if not enough:
+            raise self.error or StepError("JoinFailed", "too few members succeeded")
+        return sorted(index for index, member in self.members.items() if member.won)
 
-    def _ending(self) -> StepError | Returning | None:
-        return self.ending
+    def error_counts(self) -> StepError | None:
+        """The error that the step fails with, if too many members failed."""
+        return self.error if self.count - self.failed < self.needed else None
+
+    async def _undo(self, chosen: Callable[[Member], bool]) -> None:
+        losers = Group(parallel=True, limit=self.limit)
+        for member in self.members.values():
+            if chosen(member) and member.group.members:
+                self.group.remove(member.group)
+                losers.members.append(member.group)
+        await unwind(self.act, self.rec, None, None, losers)
 
     async def _member(self, index: int) -> None:
-        if self.ending is not None or self.act.token.stop is not None:
+        if self.closed or self.act.token.stop is not None:
             return
         token = Token(self.act.token)
-        group = self.group.open()
-        self.open[index] = (token, group)
-        member = self.act.inner(token=token, group=group)
+        member = self.members[index] = Member(token, self.group.open())
+        act = self.act.inner(token=token, group=member.group)
+        output: Any = None
+        ending: StepError | Stopped | Leaving | None = None
         try:
-            self.outputs[index] = await self.body(index, member)
-        except (StepError, Returning) as ending:
-            if self.ending is None:
-                self.ending = ending
-                for other, (running, _) in self.open.items():
-                    if other != index:
-                        running.cancel("sibling")
-        except Stopped:
-            pass
+            output = await self.body(index, act)
+        except (StepError, Stopped, Leaving) as raised:
+            ending = raised
+        member.ended = True
         token.close()
-        del self.open[index]
-        lost = token.stop is not None and token.stop.target is token
-        if lost and isinstance(self._ending(), Returning):
-            # A `return` makes the others lose: they are undone, while what completed stays done.
-            self.group.remove(group)
-            self.losers.members.append(group)
-        elif not group.members:
-            self.group.remove(group)
+        match ending:
+            case None:
+                self._succeeded(index, member, output)
+            case StepError():
+                self._failed(ending, member)
+            case Leaving():
+                self._left(ending, member)
+            case Stopped():
+                pass
+        if not member.group.members:
+            self.group.remove(member.group)
+
+    def _succeeded(self, index: int, member: Member, output: Any) -> None:
+        if _was_stopped(member) or (not self.rule.all and self.won >= self.needed):
+            return  # it came too late: a loser that completed all the same
+        if output is Join.CUT:
+            self.closed = self.cut = True
+            output = None
+        member.won = True
+        self.won += 1
+        self.outputs[index] = output
+        if not self.rule.all and self.won >= self.needed and not self.rule.waits_for_all:
+            self.closed = True
+            self._decide()
+            if not self.rule.finishes:
+                self._stop()
+
+    def _left(self, leaving: Leaving, member: Member) -> None:
+        if self.leaving is None and not _was_stopped(member):
+            self.leaving = leaving
+            self._close()
+
+    def _failed(self, error: StepError, member: Member) -> None:
+        if _was_stopped(member) or self.decided.done():
+            return  # it was cancelled, or nobody waits for it any more
+        self.failed += 1
+        if self.error is None:
+            self.error = error
+        if self.error_counts() is not None and not self.rule.waits_for_all:
+            self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        for member in self.members.values():
+            if not member.ended:
+                member.token.cancel("sibling")
+
+    def stop_losers(self) -> None:
+        """Stops the members that were left behind."""
+        self._close()
+
+
+def _was_stopped(member: Member) -> bool:
+    """Whether it was stopped for a sibling's sake."""
+    stop = member.token.stop
+    return stop is not None and stop.target is member.token

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dsl.steps import ParallelStep
 from interpreter.nodes import Node, Place, sequence
 from interpreter.scope import Act, Rec
-from interpreter.steps.join import Join
+from interpreter.steps.join import Join, JoinRule
 
 if TYPE_CHECKING:
     from interpreter.program import Compiler
@@ -27,10 +27,11 @@ class ParallelNode(Node):
             compiler.steps(steps, self, f".{name}.") for name, steps in step.parallel.items()
         )
         self.concurrency = step.concurrency or len(self.branches)
+        self.rule = JoinRule(step)
 
     async def run(self, act: Act, rec: Rec) -> Any:
         async def branch(index: int, member: Act) -> Any:
             return await sequence(self.branches[index], member)
 
-        outputs = await Join(act, len(self.branches), self.concurrency, branch).run()
-        return dict(zip(self.names, outputs, strict=True))
+        join = Join(act, rec, len(self.branches), self.concurrency, self.rule, branch)
+        return {self.names[index]: join.outputs[index] for index in await join.run()}

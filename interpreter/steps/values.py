@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dsl.steps import RaiseStep, ReturnStep, SetStep, ValueStep
 from interpreter.errors import Fault, Returning, StepError
-from interpreter.nodes import Node, Place, evaluate
+from interpreter.evaluation import evaluate
+from interpreter.nodes import Node, Place
 from interpreter.scope import Act, Rec
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class SetNode(Node):
         values = cast("dict[str, Any]", await evaluate(act, rec, self.values))
         for name, value in values.items():
             act.variables_of(name)[name] = value
+            if act.execution.watched:
+                act.execution.wake(("vars", name))
         return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -28,12 +29,14 @@ class Done:
         out: What it wrote to standard output.
         err: What it wrote to standard error.
         seconds: How long it took.
+        cpu: How many seconds it computed.
     """
 
     code: int
     out: str
     err: str
     seconds: float
+    cpu: float
 
     def json(self) -> Any:
         """Its standard output, which must be one JSON document."""
@@ -44,7 +47,7 @@ def environment(**more: str) -> dict[str, str]:
     """The environment, without what would point at a server of somebody else."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    nowhere = {"XDG_CONFIG_HOME": os.devnull, "PATH": binaries, "COLUMNS": "100"}
+    nowhere = {"XDG_CONFIG_HOME": "/nonexistent", "PATH": binaries, "COLUMNS": "100"}
     return kept | nowhere | more
 
 
@@ -57,7 +60,7 @@ def cli(
     timeout: float = 60,
 ) -> Done:
     """Runs `temporal-dsl` to its end."""
-    began = time.monotonic()
+    began, before = time.monotonic(), _cpu()
     done = subprocess.run(
         [*prefix, PROGRAM, *map(str, arguments)],
         cwd=cwd,
@@ -68,4 +71,11 @@ def cli(
         check=False,
     )
     seconds = time.monotonic() - began
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds)
+    cpu = _cpu() - before
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds, cpu)
+
+
+def _cpu() -> float:
+    """What the children that have ended computed."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

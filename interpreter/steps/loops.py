@@ -1,0 +1,86 @@
+"""`while`, `until`, `break`, `continue`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from temporalio import workflow
+
+from dsl.steps import BreakStep, ContinueStep, UntilStep, WhileStep
+from interpreter.errors import Fault, LoopExit, StepError
+from interpreter.evaluation import evaluate_bool
+from interpreter.nodes import Node, Place, sequence
+from interpreter.scope import Act, Rec
+
+if TYPE_CHECKING:
+    from interpreter.program import Compiler
+
+__all__ = ["ExitNode", "LoopNode"]
+
+_MOST_WITHOUT_EVENT = 10_000
+"""Iterations without an event in the history after which a loop counts as one without end."""
+
+
+class LoopNode(Node):
+    """The same steps again and again."""
+
+    kind: ClassVar[str] = "loop"
+
+    def __init__(
+        self, step: WhileStep | UntilStep, place: Place, compiler: Compiler, owner: Node
+    ) -> None:
+        super().__init__(step, place, compiler, owner)
+        self.kind = step.kind  # pyright: ignore[reportAttributeAccessIssue]
+        before = step.while_ if isinstance(step, WhileStep) else None
+        after = step.until if isinstance(step, UntilStep) else None
+        self.before = compiler.expression(before)
+        self.after = compiler.expression(after)
+        self.most = step.max_iterations
+        self.index_name = step.index_as
+        self.body = compiler.steps(step.do, self, fresh=True, prefix="")
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        output: Any = None
+        index = 0
+        events, since = 0, 0
+        while self.before is None or await evaluate_bool(act, rec, self.before):
+            act.token.check()
+            if self.most is not None and index >= self.most:
+                raise StepError("MaxIterations", f"more than {self.most} iterations")
+            length = workflow.info().get_current_history_length()
+            if length != events:
+                events, since = length, index
+            elif index - since >= _MOST_WITHOUT_EVENT:
+                message = f"{_MOST_WITHOUT_EVENT} iterations in which nothing happened"
+                await act.execution.suspend(act, rec, Fault("LimitExceeded", message))
+                since = index
+            iteration = act.iteration(rec, index, {self.index_name: index})
+            try:
+                output = await sequence(self.body, iteration)
+            except LoopExit as left:
+                rec.close(index)
+                output = None
+                if left.ends:
+                    return output
+            else:
+                rec.close(index)
+            if self.after is not None and await evaluate_bool(iteration, rec, self.after):
+                return output
+            index += 1
+        return output
+
+
+class ExitNode(Node):
+    """`break` and `continue`."""
+
+    kind: ClassVar[str] = "break"
+
+    def __init__(
+        self, step: BreakStep | ContinueStep, place: Place, compiler: Compiler, owner: Node
+    ) -> None:
+        super().__init__(step, place, compiler, owner)
+        self.kind = step.kind  # pyright: ignore[reportAttributeAccessIssue]
+        self.ends = isinstance(step, BreakStep)
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        raise LoopExit(self.ends)
