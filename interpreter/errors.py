@@ -68,6 +68,7 @@ class StepError(Exception):
         self.details = details
         self.step = step
         self.final = final
+        self.new = True  # no step has ended with it yet
 
     @property
     def timed_out(self) -> bool:

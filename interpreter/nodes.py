@@ -192,7 +192,9 @@ class Node:
             case StepError():
                 if ending.step is None:
                     ending.step = self.id
-                rec.status = "timed_out" if ending.timed_out else "failed"
+                # What only lets a timeout pass has failed.
+                rec.status = "timed_out" if ending.timed_out and ending.new else "failed"
+                ending.new = False
                 rec.error = ending.data()
             case Stopped():
                 rec.status = "cancelled"
@@ -255,7 +257,7 @@ class Node:
             pending, output = await self._caught(edge, act, rec, error)
         if edge.cleanup:
             failure = await self._clean_up(edge, act, pending)
-            if pending is None and failure is not None:
+            if failure is not None and (pending is None or isinstance(pending, Leaving)):
                 pending = failure
                 if edge.always and isinstance(failure, StepError):
                     await unwind(act, rec, self.undo_limit, failure.data())

@@ -209,6 +209,8 @@ class _Composer:
         tag: str | None = event.tag
         if tag is not None and tag not in _STR_TAGS:
             self.check_tag(event, span)
+        if style == '"' and "\\" in self.source.text[span.start : span.end]:
+            text = self.joined(text, span)
         if style == "" and tag is None:
             try:
                 return Scalar(resolve(text), span, style, self.source)
@@ -220,6 +222,18 @@ class _Composer:
                     f'as a text: "{text[:40]}"',
                 )
         return Scalar(text, span, style, self.source)
+
+    def joined(self, text: str, span: Span) -> str:
+        """A text whose surrogates, as JSON escapes them, are joined to characters."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            try:
+                return text.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                self.report("DSL003", "half a character: a surrogate without its other half", span)
+                return text.encode("utf-8", "replace").decode()
+        return text
 
     def check_tag(self, event: Any, span: Span) -> None:
         if event.tag is None or event.tag in _STR_TAGS or event.tag.startswith("tag:yaml.org,2002"):

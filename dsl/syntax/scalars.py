@@ -13,6 +13,7 @@ _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
 _ESCAPES = {"x": 4, "u": 6, "U": 10}
+_SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]")
 
 
 class NotInJson(ValueError):
@@ -79,7 +80,9 @@ def offsets(text: str, style: str, value: str) -> list[int]:
                 while at < length and text[at] in " \t":
                     at += 1
             found.append(at)
-            if at < length and text[at] == "\\":
+            if _SURROGATE.match(text, at):
+                at += 12
+            elif at < length and text[at] == "\\":
                 at += _ESCAPES.get(text[at + 1 : at + 2], 2)
             else:
                 at += 1

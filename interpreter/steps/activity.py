@@ -15,6 +15,7 @@ from interpreter.errors import Fault, StepError, from_activity, from_application
 from interpreter.evaluation import Duration, evaluate
 from interpreter.headers import Positional
 from interpreter.nodes import Node, Place
+from interpreter.payloads import payload
 from interpreter.retries import ONCE
 from interpreter.saga import Entry
 from interpreter.scope import Act, Rec, Stopped, Token
@@ -166,8 +167,8 @@ class ActivityNode(Node):
             if entry is not None:
                 if isinstance(stopped, _NeverRan):
                     entry.group.remove(entry)
-                timed_out = stopped.stop.kind == "timeout"
-                entry.status = "timed_out" if timed_out else "cancelled"
+                own = self.timeout is not None and stopped.stop.target is act.token
+                entry.status = "timed_out" if own else "cancelled"
                 entry.error = stopped.stop.error().data()
             raise
         if entry is not None:
@@ -227,9 +228,10 @@ class ActivityNode(Node):
         if arguments is None:
             sent: list[Any] = []
         elif self.positional:
-            sent = Positional(cast("list[Any]", arguments))
+            values = cast("list[Any]", arguments)
+            sent = Positional(payload(value, "the arguments") for value in values)
         else:
-            sent = [arguments]
+            sent = [payload(arguments, "the arguments")]
         start = workflow.start_local_activity if self.local else workflow.start_activity
         handle: workflow.ActivityHandle[Any] = start(
             name, args=sent, activity_id=rec.path, **options

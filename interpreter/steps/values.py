@@ -75,7 +75,9 @@ class RaiseNode(Node):
             await act.execution.suspend(act, rec, fault)
         message = str(await evaluate(act, rec, self.message)) if self.message else error
         details = await evaluate(act, rec, self.details) if self.details else None
-        raise StepError(error, message, details)
+        raised = StepError(error, message, details)
+        raised.new = False  # a `Timeout` that is raised is no time that ran out
+        raise raised
 
 
 class ReturnNode(Node):
