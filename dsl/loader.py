@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsl.catalogue import Catalogue
-from dsl.check import check
+from dsl.check import MAX_STEPS, check, count_steps
 from dsl.diagnostics import Diagnostic, has_errors
 from dsl.model.bind import bind
 from dsl.model.definition import Definition
 from dsl.model.normal import normalise
 from dsl.source import Source, Span
-from dsl.syntax import Mapping, Node, compose, read
+from dsl.syntax import Mapping, compose, read
 
 __all__ = ["Loaded", "load", "load_files", "load_text"]
 
@@ -36,12 +36,19 @@ class Loaded:
         return not has_errors(self.diagnostics)
 
 
-def load(source: Source, catalogue: Catalogue | None = None) -> Loaded:
+Named = tuple[Source, Span]
+"""Where a definition got its name."""
+
+
+def load(
+    source: Source, catalogue: Catalogue | None = None, names: dict[str, Named] | None = None
+) -> Loaded:
     """Reads the definitions of a text.
 
     Args:
         source: The text.
         catalogue: The activities that there are; their use is not checked without.
+        names: The names of definitions that were read before; those of this text are added.
     """
     documents, diagnostics = compose(source)
     loaded = Loaded(diagnostics=diagnostics)
@@ -49,30 +56,43 @@ def load(source: Source, catalogue: Catalogue | None = None) -> Loaded:
         message = "there is no definition in it"
         hint = "it begins with `dsl: 1`"
         loaded.diagnostics.append(Diagnostic("DSL005", message, source, Span(0, 0), hint))
-    names: dict[str, Node] = {}
+    names = {} if names is None else names
     for document in documents:
+        if (count := count_steps(document)) > MAX_STEPS:
+            message = f"the definition has {count:,} steps, {MAX_STEPS:,} are allowed"
+            at = Span(document.span.start, document.span.start + 1)
+            loaded.diagnostics.append(Diagnostic("DSL108", message, source, at))
+            continue
         definition, found = bind(document, source)
         if definition is not None:
             assert isinstance(document, Mapping)
             found += check(definition, document, source, catalogue)
-            entry = document.get("name")
-            assert entry is not None
-            first = names.setdefault(definition.name, entry.value)
-            if first is not entry.value:
-                found.append(
-                    Diagnostic(
-                        "DSL409",
-                        f"two definitions are named `{definition.name}`",
-                        source,
-                        entry.value.span,
-                        related=(("first defined here", first.span),),
-                    )
-                )
+            found += _claim(definition.name, document, source, names)
             if not has_errors(found):
                 loaded.definitions.append(normalise(definition))
         loaded.diagnostics += found
     loaded.diagnostics.sort(key=Diagnostic.order)
     return loaded
+
+
+def _claim(
+    name: str, document: Mapping, source: Source, names: dict[str, Named]
+) -> list[Diagnostic]:
+    """Notes the name of a definition; two of one name are a mistake."""
+    entry = document.get("name")
+    assert entry is not None
+    span = entry.value.span
+    if name not in names:
+        names[name] = (source, span)
+        return []
+    first, there = names[name]
+    message = f"two definitions are named `{name}`"
+    if first is source:
+        related = (("first defined here", there),)
+        return [Diagnostic("DSL409", message, source, span, related=related)]
+    position = first.position(there.start)
+    hint = f"the other is at {first.name}:{position.line}:{position.column}"
+    return [Diagnostic("DSL409", message, source, span, hint)]
 
 
 def load_text(text: str, name: str = "<text>", catalogue: Catalogue | None = None) -> Loaded:
@@ -83,11 +103,12 @@ def load_text(text: str, name: str = "<text>", catalogue: Catalogue | None = Non
 def load_files(paths: Iterable[Path], catalogue: Catalogue | None = None) -> Loaded:
     """Reads the definitions of files."""
     result = Loaded()
+    names: dict[str, Named] = {}
     for path in paths:
         source, diagnostics = read(path)
         result.diagnostics += diagnostics
         if source is not None:
-            loaded = load(source, catalogue)
+            loaded = load(source, catalogue, names)
             result.definitions += loaded.definitions
             result.diagnostics += loaded.diagnostics
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import workflow
 
 from interpreter.errors import Fault, Returning, StepError
+from interpreter.logs import log
 from interpreter.messages import Mailbox
 from interpreter.program import Program
 from interpreter.saga import Group
@@ -105,6 +107,7 @@ class Execution:
         self.act = Act(self, None, {}, "", self.token, Group(), names)
         self.done: asyncio.Future[Any] = self.future()
         mailbox.open(program.signals)
+        log(self, logging.INFO, "started")
         self.spawn(self._main())
 
     async def _main(self) -> None:
@@ -127,6 +130,9 @@ class Execution:
             self.status = "compensation_failed"
         elif self.status == "failed" and "compensated" in outcomes:
             self.status = "compensated"
+        why = f": {self.error}" if self.error is not None else ""
+        level = logging.INFO if self.status in ("completed", "cancelled") else logging.WARNING
+        log(self, level, "%s%s", self.status, why)
         self.done.set_result(output)
 
     # What steps ask for.
@@ -298,6 +304,7 @@ class Execution:
             raise StepError(fault.type, fault.message)
         suspension = self.suspensions[rec.path] = Suspension(rec, fault)
         rec.fault = f"{fault.type}: {fault.message}"
+        log(self, logging.ERROR, "suspended: %s", rec.fault, step=rec.path)
         self._show_details()
         try:
             await self.wait(act, rec, lambda: suspension.answer is not None, "suspended")

@@ -13,6 +13,7 @@ to what their kind does. The others go through what is round it, from the outsid
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,11 +22,13 @@ from dsl.expressions import Expression, Template
 from dsl.model.common import BodyStep, StepBase
 from interpreter.errors import Leaving, StepError
 from interpreter.evaluation import evaluate, evaluate_bool, holds
+from interpreter.logs import log
 from interpreter.retries import Retries
 from interpreter.saga import Entry, Undo, unwind
 from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
+    from interpreter.execution import Execution
     from interpreter.program import Compiler
 
 __all__ = ["Clause", "Edge", "Ending", "Node", "Place", "sequence"]
@@ -176,7 +179,7 @@ class Node:
                 execution.touch(self)
             output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
         except (StepError, Stopped, Leaving) as ending:
-            self._ended(rec, ending)
+            self._ended(execution, rec, ending)
             rec.ended = execution.clock()
             if execution.watched:
                 execution.touch(self)
@@ -187,15 +190,17 @@ class Node:
             execution.touch(self)
         return output
 
-    def _ended(self, rec: Rec, ending: Ending) -> None:
+    def _ended(self, execution: Execution, rec: Rec, ending: Ending) -> None:
         match ending:
             case StepError():
                 if ending.step is None:
                     ending.step = self.id
                 # What only lets a timeout pass has failed.
                 rec.status = "timed_out" if ending.timed_out and ending.new else "failed"
-                ending.new = False
                 rec.error = ending.data()
+                if ending.new:
+                    log(execution, logging.WARNING, "%s: %s", rec.status, ending, step=rec.path)
+                ending.new = False
             case Stopped():
                 rec.status = "cancelled"
                 rec.error = ending.stop.error().data()

@@ -7,6 +7,7 @@ unwinding that is interrupted goes on where it was.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from interpreter.errors import Fault, StepError
 from interpreter.evaluation import Duration
 from interpreter.lanes import in_lanes
+from interpreter.logs import log
 from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
@@ -224,6 +226,7 @@ class _Unwinding:
         if failure is not None:
             report["compensation"] = "failed"
             report["error"] = {"type": failure.type, "message": failure.message}
+            log(self.execution, logging.ERROR, "not undone: %s", failure, step=entry.path)
             if entry.undo.on_failure == "halt":
                 self.execution.halted = True
         elif entry.status == "skipped":
@@ -231,6 +234,7 @@ class _Unwinding:
             return
         else:
             report["compensation"] = "compensated"
+            log(self.execution, logging.INFO, "undone", step=entry.path)
         if rec is not None:
             rec.status = "compensated" if failure is None else "compensation_failed"
 

@@ -41,7 +41,7 @@ def find_temporal(given: str | None = None) -> str:
     if given is not None:
         if not os.access(given, os.X_OK):
             raise ServerNotFoundError(f"{given} is no program that can be run")
-        return given
+        return str(Path(given).absolute())
     found = shutil.which("temporal")
     if found:
         return found

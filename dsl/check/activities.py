@@ -7,21 +7,12 @@ from typing import Any, cast
 from dsl.catalogue import Catalogue
 from dsl.check.report import Report
 from dsl.diagnostics import did_you_mean
+from dsl.model.inputs import TYPES
 from dsl.model.leaves import describe
 from dsl.steps import ActivityStep
 from dsl.syntax import Mapping, Node
 
 __all__ = ["check_activity"]
-
-_WORDS = {
-    "string": "a text",
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a map",
-    "null": "null",
-}
 
 
 def check_activity(step: ActivityStep, node: Mapping, catalogue: Catalogue, report: Report) -> None:
@@ -77,5 +68,5 @@ def _check_type(name: str, node: Node, schema: Any, report: Report) -> None:
         "null": value is None,
     }
     if not fits.get(wanted, True):
-        message = f"the argument `{name}` must be {_WORDS[wanted]}, is {describe(value)}"
+        message = f"the argument `{name}` must be {TYPES[wanted]}, is {describe(value)}"
         report.add("DSL503", message, node.span)

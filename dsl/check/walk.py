@@ -42,8 +42,10 @@ from dsl.steps import (
 from dsl.syntax import Mapping, Node, Scalar, locate
 from dsl.syntax import Sequence as SequenceNode
 
-__all__ = ["check"]
+__all__ = ["MAX_STEPS", "check", "count_steps"]
 
+MAX_STEPS = 20_000
+"""The most steps of a definition."""
 _LATER = frozenset(("output", "collect", "vars", "until", "where", "retry"))
 """Fields that do not see what the others of their step see."""
 
@@ -60,6 +62,15 @@ def check(
         catalogue: The activities that there are, or None where that is not known.
     """
     return _Checker(definition, document, source, catalogue).check()
+
+
+def count_steps(document: Node) -> int:
+    """How many steps a document has, at any depth."""
+    count = 0
+    for steps, _ in _step_lists(document):
+        for step in steps if isinstance(steps, SequenceNode) else (steps,):
+            count += 1 + count_steps(step)
+    return count
 
 
 class _Checker:

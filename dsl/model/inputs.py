@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator, ValidationError
+import regex
+from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
 
-__all__ = ["check_input", "with_defaults"]
+from dsl.diagnostics import did_you_mean
+from dsl.model.leaves import describe
+
+__all__ = ["TYPES", "check_input", "with_defaults"]
 
 _MOST = 5
 _MAX_DEPTH = 64
+_PATTERN_TIME = 0.2
+"""How long one `pattern` may take on one text, in seconds."""
+TYPES = {
+    "string": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a map",
+    "null": "null",
+}
+"""The types of JSON Schema in the author's words."""
 
 
 def with_defaults(schema: Any, value: Any) -> Any:
@@ -81,18 +98,57 @@ class _Defaults:
 def check_input(schema: dict[str, Any], value: Any) -> list[str]:
     """What is wrong with an input, a line each; nothing where it is right."""
     # An empty registry: nothing is ever fetched.
-    validator = Draft202012Validator(schema, registry=Registry())
-    found = validator.iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
-    errors: list[ValidationError] = sorted(found, key=lambda error: [str(p) for p in error.path])
-    lines = [_line(error) for error in errors[:_MOST]]
+    validator: Any = _Validator(schema, registry=Registry())
+    found: Iterable[ValidationError] = validator.iter_errors(value)
+    errors = sorted(found, key=_place)
+    lines = [line for error in errors[:_MOST] for line in _lines(error)]
     if len(errors) > _MOST:
         lines.append(f"and {len(errors) - _MOST} more")
     return lines
 
 
-def _line(error: ValidationError) -> str:
+def _pattern(validator: Any, pattern: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    """`pattern`, with an end: a regular expression of the standard library may take years."""
+    if not isinstance(value, str):
+        return
+    try:
+        if not regex.search(pattern, value, timeout=_PATTERN_TIME):
+            yield ValidationError(f"does not match {pattern}")
+    except TimeoutError:
+        yield ValidationError(f"it takes too long to match {pattern}")
+
+
+def _place(error: ValidationError) -> list[str]:
+    return [str(part) for part in error.absolute_path]
+
+
+_extend: Any = validators.extend  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_Validator: Any = _extend(Draft202012Validator, {"pattern": _pattern})
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    """An error in the author's words."""
     place = "input"
     for part in error.absolute_path:
         place += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = error.message if len(error.message) <= 200 else error.message[:197] + "..."
-    return f"{place}: {message}"
+    value: Any = error.instance
+    rule: Any = error.validator_value
+    shown = describe(cast("object", value))
+    match error.validator:
+        case "required" if isinstance(value, dict):
+            yield from (f"{place}: `{name}` is missing" for name in rule if name not in value)
+        case "additionalProperties" if isinstance(value, dict) and rule is False:
+            known = list(cast("dict[str, Any]", error.schema).get("properties", {}))
+            for name in cast("dict[str, Any]", value):
+                if name not in known:
+                    hint = did_you_mean(name, known)
+                    yield f"{place}: `{name}` is unknown{'; ' + hint if hint else ''}"
+        case "type":
+            kinds = cast("list[str]", rule if isinstance(rule, list) else [rule])
+            words = " or ".join(TYPES.get(kind, kind) for kind in kinds)
+            yield f"{place}: must be {words}, is {shown}"
+        case "enum":
+            yield f"{place}: must be one of {', '.join(map(str, rule))}, is {shown}"
+        case _:
+            message = error.message
+            yield f"{place}: {message if len(message) <= 200 else message[:197] + '...'}"

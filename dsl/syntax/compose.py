@@ -25,7 +25,7 @@ MAX_BYTES = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
 MAX_DEPTH = 100
 """The deepest nesting of maps and lists."""
-MAX_NODES = 500_000
+MAX_NODES = 400_000
 """The most nodes of a document, each use of an alias counted in full."""
 
 _STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from interpreter.cli import query, run, schema, signal, status, validate, worker
+from interpreter.cli import init, query, run, schema, signal, status, validate, worker
 from interpreter.cli.errors import CliError, Exit, Interrupted
 from interpreter.cli.options import Settings, hoist, wants_json
 
@@ -86,7 +86,7 @@ def _settings(
     )
 
 
-for _command in (validate, schema, run, worker, signal, query, status):
+for _command in (init, validate, schema, run, worker, signal, query, status):
     _command.register(app)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from datetime import UTC, datetime
+
+from interpreter.logs import FIELDS, LOGGER
 
 __all__ = ["lines", "quiet"]
 
@@ -19,16 +23,49 @@ class _OneLine(logging.Formatter):
         return super().format(record)
 
 
+class _Run(_OneLine):
+    """What runs log, with where it belongs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == LOGGER.name:
+            record = logging.makeLogRecord(record.__dict__)
+            place = f"{record.__dict__['workflow_id']} ({record.__dict__['definition']})"
+            step = record.__dict__["step"]
+            record.msg = f"{place}{' ' + step if step else ''}: {record.getMessage()}"
+            record.args = ()
+        return super().format(record)
+
+
+class _Json(_OneLine):
+    """A JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            message = f"{message}: {record.exc_info[1]}"
+        content = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message,
+        }
+        content |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
+        return json.dumps(content, ensure_ascii=False)
+
+
 def quiet(debug: bool) -> None:
     """For a command that shows a run itself: only what is not shown otherwise."""
     lines(debug, logging.ERROR)
     if not debug:
         # An activity that failed is in the tree.
         logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
+        LOGGER.setLevel(logging.CRITICAL)
 
 
-def lines(debug: bool, level: int = logging.WARNING) -> None:
-    """Logs to standard error, a line a record; with `debug` everything and tracebacks.
+def lines(debug: bool, level: int = logging.WARNING, form: str = "text") -> None:
+    """Logs to standard error, a line a record (`form` text or json).
+
+    With `debug` everything, and tracebacks.
 
     To be called before anything is connected: it sets the SDK's runtime.
     """
@@ -41,8 +78,11 @@ def lines(debug: bool, level: int = logging.WARNING) -> None:
     )
 
     handler = logging.StreamHandler()
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    handler.setFormatter(logging.Formatter(form) if debug else _OneLine(form))
+    text = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    if form == "json":
+        handler.setFormatter(_Json())
+    else:
+        handler.setFormatter(logging.Formatter(text) if debug else _Run(text))
     level = logging.INFO if debug else level
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # The SDK's core would write lines of another form, past Python's logging.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interpreter.cli.errors import Exit
+from interpreter.cli.errors import CliError, Exit
 from interpreter.cli.options import Activities, Settings, TaskQueue
 
 if TYPE_CHECKING:
@@ -39,17 +39,23 @@ def worker(
     drain: Annotated[
         float, typer.Option("--drain", help="Seconds that activities have to end on SIGTERM.")
     ] = 30.0,
+    log_format: Annotated[
+        str, typer.Option("--log-format", metavar="text|json", help="How log lines look.")
+    ] = "text",
 ) -> int:
     """Run a worker: definitions by their names, and the activities of modules."""
     from interpreter.cli import inputs
     from interpreter.cli.work import Interruptible
 
     settings = context.find_object(Settings) or Settings()
+    if log_format not in ("text", "json"):
+        raise CliError(f"--log-format {log_format}: it must be text or json")
     files = inputs.files_of([definitions])
     registry = inputs.registry(activities or inputs.activities_beside([definitions]))
     loaded = inputs.load_or_exit(files, registry)
     with Interruptible() as loop:
-        return loop.run(_work(settings, loaded.definitions, registry, task_queue, drain))
+        work = _work(settings, loaded.definitions, registry, task_queue, drain, log_format)
+        return loop.run(work)
 
 
 async def _work(
@@ -58,6 +64,7 @@ async def _work(
     registry: ActivityRegistry,
     task_queue: str,
     drain: float,
+    log_format: str,
 ) -> int:
     from interpreter.cli import logs, render
     from interpreter.cli.connection import connect
@@ -65,7 +72,7 @@ async def _work(
     from interpreter.definitions.store import MemoryStore
     from interpreter.worker import make_worker
 
-    logs.lines(settings.debug, logging.INFO)
+    logs.lines(settings.debug, logging.INFO, log_format)
     client = await connect(settings)
     store = MemoryStore(definitions)
     worker = make_worker(

@@ -69,7 +69,7 @@ def test_the_language_page_names_every_function() -> None:
     assert listed[1].split() == sorted(FUNCTIONS)
 
 
-def _run(script: str, folder: Path) -> str:
+def run_script(script: str, folder: Path) -> str:
     """Runs a shell script in a folder; gives what it prints on either stream."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
@@ -88,7 +88,9 @@ def _run(script: str, folder: Path) -> str:
 async def test_the_readme_on_a_cluster(server: WorkflowEnvironment, tmp_path: Path) -> None:
     for name in ("examples", "schemas"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.sqlite*"))
-    listening, starting = (b.text for b in blocks("sh") if "--task-queue" in b.text or "worker" in b.text)
+    shell = [block.text for block in blocks("sh")]
+    listening = next(text for text in shell if "temporal-dsl worker" in text)
+    starting = next(text for text in shell if "--task-queue" in text)
     address = server.client.service_client.config.target_host
     assert "TEMPORAL_ADDRESS=localhost:7233" in listening
     listening = listening.replace("localhost:7233", address)
@@ -101,7 +103,7 @@ kill -TERM $worker
 wait $worker
 echo "codes $code $?"
 """
-    printed = await asyncio.to_thread(_run, script, tmp_path)
+    printed = await asyncio.to_thread(run_script, script, tmp_path)
     assert "listening on dsl for order-fulfilment" in printed, printed
     assert "COMPLETED" in printed, printed
     assert "order-fulfilment  completed" in printed, printed
@@ -133,8 +135,9 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
             else:
                 commands[-1][1].append(line)
         # One shell for a block, so that `echo $?` means what it says; a mark between commands.
-        script = "\n".join(f"{command}\nlast=$?\necho '<<<>>>'\n(exit $last)" for command, _ in commands)
-        outputs = _run(script, tmp_path).split("<<<>>>")
+        mark = "last=$?\necho '<<<>>>'\n(exit $last)"
+        script = "\n".join(f"{command}\n{mark}" for command, _ in commands)
+        outputs = run_script(script, tmp_path).split("<<<>>>")
         for (command, expected), printed in zip(commands, outputs, strict=False):
             assert _matches(expected, printed), f"$ {command}\n{printed}\nexpected:\n{expected}"
             assert "Traceback" not in printed

