@@ -76,7 +76,7 @@ class Timings:
 
     def growth(self) -> list[float]:
         """For each expression of ours, the time on the large document by that on the small."""
-        return [big / small for small, big in zip(self.small["dsl"], self.large["dsl"])]
+        return [big / small for small, big in zip(self.small["dsl"], self.large["dsl"], strict=True)]
 
 
 def _document(size: int) -> Json:
@@ -215,6 +215,6 @@ def expression_rounds(rounds: int, seconds: float) -> Timings:
 
 
 def _compare(name: str, values: list[Any], expected: list[Any]) -> None:
-    for case, value, wanted in zip(EXPRESSIONS, values, expected):
+    for case, value, wanted in zip(EXPRESSIONS, values, expected, strict=True):
         if bool(value) != wanted if isinstance(wanted, bool) else value != wanted:
             raise AssertionError(f"{name}: {case.ours} gave {value!r}, not {wanted!r}")

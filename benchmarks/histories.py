@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -54,7 +55,7 @@ def _acts(history: WorkflowHistory) -> list[tuple[Any, ...]]:
     return [
         (
             act.activity_type.name,
-            act.input.SerializeToString(deterministic=True),
+            [json.loads(one.data) for one in act.input.payloads],
             act.start_to_close_timeout.ToSeconds(),
             act.schedule_to_close_timeout.ToSeconds(),
             act.schedule_to_start_timeout.ToSeconds(),

@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["Process", "process"]
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).absolute().parent.parent
 
 
 class Process:

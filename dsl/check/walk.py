@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from jsonschema import Draft202012Validator, SchemaError
-
 from dsl.catalogue import Catalogue
 from dsl.check.activities import check_activity
+from dsl.check.ids import Ids
 from dsl.check.report import Report
+from dsl.check.schemas import check_schemas
 from dsl.check.scope import Place
 from dsl.diagnostics import Diagnostic, did_you_mean
 from dsl.expressions import strip_braces
@@ -42,10 +42,8 @@ from dsl.steps import (
 from dsl.syntax import Mapping, Node, Scalar, locate
 from dsl.syntax import Sequence as SequenceNode
 
-__all__ = ["MAX_STEPS", "check", "count_steps"]
+__all__ = ["check"]
 
-MAX_STEPS = 20_000
-"""The most steps of a definition."""
 _LATER = frozenset(("output", "collect", "vars", "until", "where", "retry"))
 """Fields that do not see what the others of their step see."""
 
@@ -64,15 +62,6 @@ def check(
     return _Checker(definition, document, source, catalogue).check()
 
 
-def count_steps(document: Node) -> int:
-    """How many steps a document has, at any depth."""
-    count = 0
-    for steps, _ in _step_lists(document):
-        for step in steps if isinstance(steps, SequenceNode) else (steps,):
-            count += 1 + count_steps(step)
-    return count
-
-
 class _Checker:
     def __init__(
         self, definition: Definition, document: Mapping, source: Source, catalogue: Catalogue | None
@@ -81,17 +70,13 @@ class _Checker:
         self.document = document
         self.catalogue = catalogue
         self.report = Report(source)
-        self.ids: dict[str, Scalar] = {}
-        self.inner_ids: set[str] = set()
-        self.undoable: set[str] = set()
+        self.ids = Ids(document, self.report)
 
     def check(self) -> list[Diagnostic]:
         definition, document = self.definition, self.document
-        self.collect_ids(document)
-        all_steps = frozenset(self.ids)
-        place = Place(all_steps, all_steps - self.inner_ids)
-        for name in ("input", "signals"):
-            self.schemas(name)
+        all_steps = frozenset(self.ids.all)
+        place = Place(all_steps, all_steps - self.ids.inner)
+        check_schemas(document, self.report)
         self.fields(definition, document, place, frozenset(("output", "vars")))
         place = self.variables(definition.vars, document, place)
         self.steps(definition.steps, self.child(document, "steps"), place)
@@ -106,73 +91,6 @@ class _Checker:
     @staticmethod
     def child(node: Node, key: str | int) -> Node:
         return locate(node, (key,))[0]
-
-    def collect_ids(self, node: Node, inner: bool = False) -> bool:
-        """Finds the ids of all steps, those in iterations, and those with something to undo.
-
-        Returns:
-            Whether there is anything to undo in it.
-        """
-        undoable = False
-        for steps, within in _step_lists(node):
-            for step in steps if isinstance(steps, SequenceNode) else (steps,):
-                if not isinstance(step, Mapping):
-                    continue
-                entry = step.get("id")
-                deeper = inner or within
-                has_undo = self.collect_ids(step, deeper) or step.get("compensate") is not None
-                undoable = undoable or has_undo
-                if entry is not None and isinstance(entry.value, Scalar):
-                    id = str(entry.value.value)
-                    self.add_id(id, entry.value, deeper)
-                    if has_undo:
-                        self.undoable.add(id)
-        return undoable
-
-    def add_id(self, id: str, node: Scalar, inner: bool) -> None:
-        first = self.ids.get(id)
-        if first is node:
-            return  # the same step by way of an alias
-        if first is not None:
-            self.report.add(
-                "DSL401",
-                f"two steps have the id `{id}`",
-                node.span,
-                related=("first defined here", first.span),
-            )
-            return
-        self.ids[id] = node
-        if inner:
-            self.inner_ids.add(id)
-
-    def schemas(self, name: str) -> None:
-        entry = self.document.get(name)
-        if entry is None:
-            return
-        if name == "input":
-            self.schema(entry.value, "DSL204")
-        elif isinstance(entry.value, Mapping):
-            for signal in entry.value.entries:
-                payload = signal.value.get("payload") if isinstance(signal.value, Mapping) else None
-                if payload is not None:
-                    self.schema(payload.value, "DSL204", bounded=True)
-
-    def schema(self, node: Node, code: str, bounded: bool = False) -> None:
-        try:
-            Draft202012Validator.check_schema(node.data())  # pyright: ignore[reportArgumentType]
-        except SchemaError as error:
-            place, key = locate(node, tuple(error.absolute_path))
-            span = place.span if isinstance(place, Scalar) else (key or place).span
-            self.report.add(code, f"this is no JSON Schema: {error.message[:200]}", span)
-            return
-        for key, value in _schema_keys(node):
-            if key.value == "$ref" and not str(value.data()).startswith("#"):
-                message = "only references inside the schema (`#...`) are followed"
-                self.report.add(code, message, value.span)
-            if bounded and key.value in ("pattern", "patternProperties"):
-                message = f"`{key.value}` is not allowed in the schema of a message"
-                hint = "messages are checked inside the workflow, where a pattern cannot be bounded"
-                self.report.add(code, message, key.span, hint)
 
     # Steps.
 
@@ -284,12 +202,12 @@ class _Checker:
             self.report.add("DSL107", message, entry.key.span)
         for index, id in enumerate(step.rollback if isinstance(step.rollback, list) else ()):
             span = self.child(targets, index).span
-            if id not in self.ids:
-                hint = did_you_mean(id, self.ids)
+            if id not in self.ids.all:
+                hint = did_you_mean(id, self.ids.all)
                 self.report.add("DSL402", f"there is no step `{id}`", span, hint)
             elif id not in place.visible:
                 self.report.add("DSL403", f"the step `{id}` cannot be undone from here", span)
-            elif id not in self.undoable:
+            elif id not in self.ids.undoable:
                 message = f"the step `{id}` has no `compensate`, and none inside it"
                 self.report.add("DSL504", message, span)
 
@@ -424,43 +342,3 @@ class _Checker:
             self.step(step.compensate[0], cast("Mapping", node), inside, alone=True)
         else:
             self.steps(step.compensate, entry.value, inside)
-
-
-def _step_lists(node: Node) -> list[tuple[Node, bool]]:
-    """The lists of steps directly in a step or a definition, and whether each is an iteration."""
-    if not isinstance(node, Mapping):
-        return []
-    found: list[tuple[Node, bool]] = []
-    for entry in node.entries:
-        match entry.name:
-            case "steps" | "finally":
-                found.append((entry.value, False))
-            case "do":
-                looping = any(node.get(key) for key in ("foreach", "while", "until"))
-                found.append((entry.value, looping))
-            case "compensate":
-                found.append((entry.value, True))
-            case "parallel" if isinstance(entry.value, Mapping):
-                found += [(branch.value, False) for branch in entry.value.entries]
-            case "switch" | "catch" if isinstance(entry.value, SequenceNode):
-                for case in entry.value:
-                    if isinstance(case, Mapping):
-                        found += [
-                            (e.value, False) for e in case.entries if e.name in ("do", "else")
-                        ]
-            case _:
-                pass
-    return found
-
-
-def _schema_keys(node: Node) -> list[tuple[Scalar, Node]]:
-    """Every key of a schema with its value, at any depth."""
-    found: list[tuple[Scalar, Node]] = []
-    if isinstance(node, Mapping):
-        for entry in node.entries:
-            found.append((entry.key, entry.value))
-            found += _schema_keys(entry.value)
-    elif isinstance(node, SequenceNode):
-        for item in node:
-            found += _schema_keys(item)
-    return found

@@ -18,6 +18,8 @@ _MOST = 5
 _MAX_DEPTH = 64
 _PATTERN_TIME = 0.2
 """How long one `pattern` may take on one text, in seconds."""
+_NO_REMOTE: Registry[Any] = Registry()
+"""Knows no schema but the one at hand: nothing is ever fetched."""
 TYPES = {
     "string": "a text",
     "number": "a number",
@@ -97,8 +99,7 @@ class _Defaults:
 
 def check_input(schema: dict[str, Any], value: Any) -> list[str]:
     """What is wrong with an input, a line each; nothing where it is right."""
-    # An empty registry: nothing is ever fetched.
-    validator: Any = _Validator(schema, registry=Registry())
+    validator: Any = _Validator(schema, registry=_NO_REMOTE)
     found: Iterable[ValidationError] = validator.iter_errors(value)
     errors = sorted(found, key=_place)
     lines = [line for error in errors[:_MOST] for line in _lines(error)]

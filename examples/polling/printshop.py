@@ -19,7 +19,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -105,22 +105,20 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-        with opened() as db:
-            self._answer(db, _submit(db, self.headers.get("Idempotency-Key", ""), body))
+        self._answer(lambda db: _submit(db, self.headers.get("Idempotency-Key", ""), body))
 
     def do_GET(self) -> None:
-        with opened() as db:
-            self._answer(db, _look(db, self.path.rpartition("/")[2]))
+        self._answer(lambda db: _look(db, self.path.rpartition("/")[2]))
 
     def do_DELETE(self) -> None:
         reference = parse_qs(urlsplit(self.path).query).get("reference", [""])[0]
-        with opened() as db:
-            self._answer(db, _cancel(db, reference))
+        self._answer(lambda db: _cancel(db, reference))
 
-    def _answer(self, db: sqlite3.Connection, answer: Answer) -> None:
-        status, content = answer
-        row = (time.time(), f"{self.command} {self.path}", status)
-        db.execute("INSERT INTO requests (at, request, status) VALUES (?, ?, ?)", row)
+    def _answer(self, act: Callable[[sqlite3.Connection], Answer]) -> None:
+        with opened() as db:
+            status, content = act(db)
+            row = (time.time(), f"{self.command} {self.path}", status)
+            db.execute("INSERT INTO requests (at, request, status) VALUES (?, ?, ?)", row)
         text = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
