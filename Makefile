@@ -17,6 +17,8 @@ help:
 	@echo "make demo    run an order, then one whose payment fails"
 	@echo "make test    the whole test suite, on real servers"
 	@echo "make check   ruff, pyright, import-linter, generated files"
+	@echo "make soak    long runs of random tests"
+	@echo "make bench   against workflows written by hand, as ratios"
 
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed: none was found on PATH" >&2; exit 1; fi
@@ -60,6 +62,13 @@ check: .venv/dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m dsl.reference --check
+
+soak: .venv/dev
+	@EXPRESSION_EXAMPLES=20000 $(BIN)/python -m pytest tests/expressions -n 2 --dist worksteal
+
+bench: .venv/dev
+	@$(PIP) -r benchmarks/requirements.txt >&2
+	$(BIN)/python -m benchmarks
 
 schema: .venv/dev
 	@$(BIN)/python -m dsl.reference
