@@ -55,9 +55,9 @@ async def run_rounds(
 ) -> Load:
     """Measures CPU and throughput in rounds of all variants, each in another order."""
     load = Load()
-    count = max(4, round(scenario.batch * share))
+    count = max(3, round(scenario.batch * share))
     for variant in VARIANTS:
-        await run_batch(client, variant, scenario, max(4, count // 4))
+        await run_batch(client, variant, scenario, max(2, count // 4))
     for turn in range(rounds):
         for place in range(len(VARIANTS)):
             # Over the rounds each variant has each place, and follows each other one.

@@ -37,7 +37,7 @@ class Scenario:
 
 
 _ORDER = {"value": 700, "active": True, "tier": "gold", "tags": ["express", "large"]}
-_RATED = {"score": 60, "level": "platinum", "label": "platinum-1404"}
+_RATED = {"score": 40, "level": "platinum", "label": "platinum-1404"}
 
 SCENARIOS = (
     Scenario("five", "five activities in sequence", {"value": 1}, 6, 5, 120),

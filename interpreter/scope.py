@@ -138,7 +138,7 @@ class Rec:
         self.started: float | None = None
         self.ended: float | None = None
         self.acts: dict[int, Act] | None = None  # a loop's iterations that are open
-        self.past: deque[Act] | None = None  # its last ones that ended, to be shown
+        self.past: deque[tuple[int, Act]] | None = None  # its last ones that ended, to be shown
         self.attempt = 1
 
     def complete(self, output: Any) -> None:
@@ -154,7 +154,7 @@ class Rec:
         act = self.acts.pop(index)
         if self.past is None:
             self.past = deque(maxlen=_SHOWN)
-        self.past.append(act)
+        self.past.append((index, act))
 
 
 class Act:

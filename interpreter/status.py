@@ -85,8 +85,9 @@ def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
 def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
     inner: list[dict[str, Any]] = []
     if isinstance(node, ForeachNode | LoopNode):
-        for iteration in (*(rec.past or ()), *(rec.acts or {}).values()):
-            inner += _steps(node.body, iteration)
+        iterations = dict(rec.past or ()) | (rec.acts or {})
+        for index in sorted(iterations):
+            inner += _steps(node.body, iterations[index])
     elif isinstance(node, ParallelNode):
         for branch in node.branches:
             inner += _steps(branch, act)
