@@ -65,6 +65,7 @@ check: .venv/dev
 
 soak: .venv/dev
 	@EXPRESSION_EXAMPLES=20000 $(BIN)/python -m pytest tests/expressions -n 2 --dist worksteal
+	SAGA_EXAMPLES=3000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
 
 bench: .venv/dev
 	@$(PIP) -r benchmarks/requirements.txt >&2

@@ -151,7 +151,8 @@ class DslWorkflow:
             return status(self._execution)
         state: dict[str, Any] = {"definition": workflow.info().workflow_type, "steps": []}
         if self._refused is None:
-            return state | {"status": "pending"}
+            cancelled = workflow.cancellation_reason() is not None
+            return state | {"status": "cancelled" if cancelled else "pending"}
         error = {"type": self._refused.type, "message": self._refused.message}
         return state | {"status": "failed", "error": error}
 

@@ -83,7 +83,7 @@ def enter(db: sqlite3.Connection, expense_id: str, text: str, accounts: str, amo
     return int(row[0])
 
 
-@activity.defn(name="mail.send")
+@activity.defn(name="outbox.send")
 def send(to: str, subject: str) -> None:
     """Put a mail into the outbox."""
 

@@ -35,7 +35,7 @@ class Firm:
 FIRMS = {
     "acorn": Firm(110, 0.3, ("small", "large")),
     "birch": Firm(90, 0.6),
-    "cedar": Firm(120, 0.9),
+    "cedar": Firm(120, 1.2),
     "dogwood": Firm(80, 30, ("small", "large")),
     "elm": Firm(70, 60),
 }

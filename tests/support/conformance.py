@@ -7,7 +7,9 @@ activities are real activities whose answers the case gives, and its history is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +18,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
-from temporalio.common import RawValue
+from temporalio.common import Priority, RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -83,6 +85,8 @@ class Call:
     path: str
     arguments: Any
     options: dict[str, Any]
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
 
 
 @dataclass
@@ -158,7 +162,10 @@ class Runner:
             mock = mock["sequence"][min(count, len(mock["sequence"])) - 1]
         if isinstance(mock, dict) and "when" in mock:
             mock = next((m for m in mock["when"] if _contains(arguments, m.get("with"))), None)
-        return await self._play(mock or {"return": None}, arguments)
+        try:
+            return await self._play(mock or {"return": None}, arguments)
+        finally:
+            call.ended = time.monotonic()
 
     async def _play(self, mock: dict[str, Any], arguments: Any) -> Any:
         if "delay" in mock:
@@ -198,15 +205,8 @@ class Runner:
             AssertionError: if something else came of it than the case expects.
         """
         data = case.data
-        self._count += 1
-        name = f"case-{self._count}"
-        parts = [{"dsl": 1, "name": name, **data["definition"]}, *data.get("more", [])]
-        texts = [json.dumps(part, indent=1, ensure_ascii=False) for part in parts]
-        loaded = load_text("\n---\n".join(texts), case.id)
-        problems = [f"{d.code} {d.place} {d.message}" for d in loaded.diagnostics]
-        assert loaded.ok, problems
-        self.store.add(loaded.definitions)
-        world = self.worlds[name] = World(data.get("mocks", {}))
+        name = self._load(case)
+        world = self.worlds[name]
         expect = data["expect"]
         async with asyncio.timeout(_PATIENCE):
             handle = await self._start(name, data)
@@ -217,6 +217,32 @@ class Runner:
         history = await handle.fetch_history()
         await replay(history)
         return history
+
+    async def observe(self, case: Case) -> tuple[str, list[Call]]:
+        """Runs a case and its replay, whatever comes of it; gives its status and its calls."""
+        name = self._load(case)
+        async with asyncio.timeout(_PATIENCE):
+            handle = await self._start(name, case.data)
+            await self._skip(handle)
+            with contextlib.suppress(WorkflowFailureError):
+                await handle.result()
+            state = await handle.query("status")
+        await replay(await handle.fetch_history())
+        return state["status"], self.worlds[name].calls
+
+    def _load(self, case: Case) -> str:
+        """Makes the definitions of a case known; gives the name of the first."""
+        data = case.data
+        self._count += 1
+        name = f"case-{self._count}"
+        parts = [{"dsl": 1, "name": name, **data["definition"]}, *data.get("more", [])]
+        texts = [json.dumps(part, indent=1, ensure_ascii=False) for part in parts]
+        loaded = load_text("\n---\n".join(texts), case.id)
+        problems = [f"{d.code} {d.place} {d.message}" for d in loaded.diagnostics]
+        assert loaded.ok, problems
+        self.store.add(loaded.definitions)
+        self.worlds[name] = World(data.get("mocks", {}))
+        return name
 
     async def _start(self, name: str, data: dict[str, Any]) -> WorkflowHandle[Any, Any]:
         arguments = [data["input"]] if "input" in data else []
@@ -376,6 +402,7 @@ def _options(info: activity.Info) -> dict[str, Any]:
         timeout = getattr(info, name)
         seconds = timeout.total_seconds() if timeout is not None else 0.0
         options[name] = format_duration(seconds) if seconds else None
+    options["priority"] = _priority(info.priority)
     policy = info.retry_policy
     if policy is not None:
         options["retry"] = {
@@ -387,6 +414,17 @@ def _options(info: activity.Info) -> dict[str, Any]:
             "non_retryable_error_types": list(policy.non_retryable_error_types or ()),
         }
     return options
+
+
+def _priority(priority: Priority) -> dict[str, Any] | None:
+    """A priority as a case writes it; None where it is Temporal's default."""
+    if priority == Priority.default:
+        return None
+    return {
+        "priority_key": priority.priority_key,
+        "fairness_key": priority.fairness_key,
+        "fairness_weight": priority.fairness_weight,
+    }
 
 
 def _statuses(steps: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -1,0 +1,18 @@
+"""What the tests of the examples share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SQLite file that is not there yet, named to every example."""
+    file = tmp_path / "example.sqlite"
+    for name in ("EXPENSE_DB", "PRINT_DB", "QUORUM_DB"):
+        monkeypatch.setenv(name, str(file))
+    for name in ("PRINT_URL", "FAN_OUT_DELAY"):
+        monkeypatch.delenv(name, raising=False)
+    return file
