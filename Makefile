@@ -79,4 +79,4 @@ format: .venv/dev
 	$(BIN)/ruff format .
 
 clean:
-	@rm -rf .venv dist .pytest_cache .ruff_cache .hypothesis order-fulfilment.sqlite*
+	@rm -rf .venv dist .pytest_cache .ruff_cache .hypothesis *.sqlite* examples/fan-out/report.json

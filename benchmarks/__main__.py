@@ -36,7 +36,7 @@ class Plan:
         rounds: Rounds of executions.
         share: Of each scenario's batch.
         replays: Rounds of replays.
-        copies: How often a history is replayed in a round.
+        events: How many events are replayed in a round, of copies of some histories.
         long: The activities of the long history: 10,000 events are 1,666.
         memory: Rounds, and open executions, of the memory.
         first: Rounds, and samples in each, of the first activity.
@@ -46,15 +46,15 @@ class Plan:
     rounds: int
     share: float
     replays: int
-    copies: int
+    events: int
     long: int
     memory: tuple[int, int]
     first: tuple[int, int]
     expressions: tuple[int, float]
 
 
-_FULL = Plan(7, 1.0, 7, 8, 1666, (3, 400), (7, 12), (7, 0.01))
-_QUICK = Plan(2, 0.1, 2, 1, 80, (1, 20), (2, 4), (2, 0.001))
+_FULL = Plan(6, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (7, 0.01))
+_QUICK = Plan(2, 0.2, 2, 100, 80, (1, 12), (2, 4), (2, 0.001))
 
 
 def _say(text: str) -> None:
@@ -65,8 +65,7 @@ async def _measure(client: Client, address: str, plan: Plan, only: list[str]) ->
     results = Results()
     chosen = [one for one in SCENARIOS if not only or one.name in only]
     async with AsyncExitStack() as stack:
-        for role in ("activities",):
-            await stack.enter_async_context(process(role, address))
+        await stack.enter_async_context(process("activities", address))
         if not only:
             _say("memory of open executions")
             results.memory = await memory_rounds(client, address, *plan.memory)
@@ -85,7 +84,7 @@ async def _measure(client: Client, address: str, plan: Plan, only: list[str]) ->
                 variant: size_of(histories[variant]) for variant in VARIANTS
             }
             results.replays[scenario.name] = await replay_rounds(
-                histories, plan.replays, plan.copies
+                histories, plan.replays, plan.events
             )
         if only:
             return results

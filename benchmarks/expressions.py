@@ -76,7 +76,9 @@ class Timings:
 
     def growth(self) -> list[float]:
         """For each expression of ours, the time on the large document by that on the small."""
-        return [big / small for small, big in zip(self.small["dsl"], self.large["dsl"], strict=True)]
+        return [
+            big / small for small, big in zip(self.small["dsl"], self.large["dsl"], strict=True)
+        ]
 
 
 def _document(size: int) -> Json:

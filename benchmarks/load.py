@@ -55,7 +55,7 @@ async def run_rounds(
 ) -> Load:
     """Measures CPU and throughput in rounds of all variants, each in another order."""
     load = Load()
-    count = max(3, round(scenario.batch * share))
+    count = max(2, round(scenario.batch * share))
     for variant in VARIANTS:
         await run_batch(client, variant, scenario, max(2, count // 4))
     for turn in range(rounds):

@@ -59,9 +59,10 @@ async def replay(
 
 
 async def replay_rounds(
-    histories: dict[str, list[WorkflowHistory]], rounds: int, copies: int = 1
+    histories: dict[str, list[WorkflowHistory]], rounds: int, events: int = 0
 ) -> Series:
-    """Replays the histories of all variants in rounds, by turns."""
+    """Replays histories of all variants in rounds, by turns: copies of them, of so many events."""
+    copies = max(1, events // sum(len(history.events) for history in histories["plain"]))
     series: Series = {variant: [] for variant in VARIANTS}
     for turn in range(rounds + 1):
         for place in range(len(VARIANTS)):

@@ -40,13 +40,13 @@ _ORDER = {"value": 700, "active": True, "tier": "gold", "tags": ["express", "lar
 _RATED = {"score": 40, "level": "platinum", "label": "platinum-1404"}
 
 SCENARIOS = (
-    Scenario("five", "five activities in sequence", {"value": 1}, 6, 5, 120),
-    Scenario("ten", "ten activities in parallel", {"value": 1}, list(range(1, 11)), 10, 80),
-    Scenario("loop", "loop of 50, an activity each", {"value": 0, "until": 50}, 50, 50, 16, 16),
-    Scenario("conditions", "100 steps, mostly conditions", _ORDER, _RATED, 5, 100),
-    Scenario("twenty", "twenty activities in sequence", {"value": 1}, 21, 20, 40),
+    Scenario("five", "five activities in sequence", {"value": 1}, 6, 5, 50),
+    Scenario("ten", "ten activities in parallel", {"value": 1}, list(range(1, 11)), 10, 30),
+    Scenario("loop", "loop of 50, an activity each", {"value": 0, "until": 50}, 50, 50, 6, 6),
+    Scenario("conditions", "100 steps, mostly conditions", _ORDER, _RATED, 5, 40),
+    Scenario("twenty", "twenty activities in sequence", {"value": 1}, 21, 20, 15, 15),
 )
 """Those of which CPU, throughput, histories and replay are measured."""
 
-OPEN = Scenario("open", "five activities, then a signal", {"value": 1}, 6, 5, 500)
+OPEN = Scenario("open", "five activities, then a signal", {"value": 1}, 6, 5, 0)
 """The one whose executions stay open."""

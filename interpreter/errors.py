@@ -138,17 +138,23 @@ def _details(details: Any) -> Any:
     return values[0] if len(values) == 1 else (values or None)
 
 
-def from_activity(error: ActivityError) -> StepError | Fault | None:
+def from_activity(error: FailureError) -> StepError | Fault | None:
     """What the failure of an activity means.
+
+    The failure of a local activity may come without the `ActivityError` round it, and without
+    why it was not tried again.
 
     Returns:
         The error or the fault, or None where the activity was cancelled.
     """
-    cause = error.cause
+    cause: BaseException | None = error
+    retry_state: RetryState | None = None
+    if isinstance(error, ActivityError):
+        cause, retry_state = error.cause, error.retry_state
     if isinstance(cause, CancelledError):
         return None
     kind = _TIMEOUT_KINDS.get(cause.type) if isinstance(cause, TimeoutError) else None
-    out_of_time = error.retry_state is RetryState.TIMEOUT and kind != "schedule_to_start"
+    out_of_time = retry_state is RetryState.TIMEOUT and kind != "schedule_to_start"
     if kind == "schedule_to_close" or out_of_time:
         # The server gives up as soon as no further attempt fits into schedule-to-close.
         return timeout("step", f"the step did not end in time: {_last(cause)}")

@@ -249,9 +249,10 @@ class Execution:
             wake()
 
     def touch(self, node: Node) -> None:
-        """Tells that the status of a step changed."""
-        if node.id is not None:
-            self.wake(("steps", node.id))
+        """Tells that the status of a step changed, and with it that of what is inside."""
+        for one in (node, *node.within):
+            if one.id is not None:
+                self.wake(("steps", one.id))
 
     # Members of a join that run on although it is decided.
 

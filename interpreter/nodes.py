@@ -131,6 +131,7 @@ class Node:
         self.within: tuple[Node, ...] = ()  # the steps inside; set when all are compiled
         self.undo_limit = compiler.undoing.timeout
         self.undo_parallel = compiler.undoing.parallel
+        self.undo_apart = compiler.undoing.among_parallel and isinstance(step, BodyStep)
         self.guard = compiler.expression(step.if_)
         self.output = compiler.template(step.output) if step.has("output") else None
         self.timeout = compiler.duration(step.timeout)
@@ -154,6 +155,7 @@ class Node:
             or self.edge
             or self.pivot
             or self.undo_parallel
+            or self.undo_apart
             or (self.retries is not None and not self.retries_itself)
             or (self.undo is not None and not self.registers)
         )
@@ -161,6 +163,9 @@ class Node:
     async def run(self, act: Act, rec: Rec) -> Any:
         """What the kind does; gives the raw output."""
         raise NotImplementedError
+
+    async def finish(self, act: Act, rec: Rec) -> None:
+        """What is left to do at the end of the block: the definition waits for what runs on."""
 
     async def execute(self, act: Act) -> Any:
         """Runs the step with all its common keys; gives its output, null where it was skipped."""
@@ -211,9 +216,10 @@ class Node:
         """The step inside its variables, and how it stands in the saga log."""
         if self.variables:
             act = act.inner(variables={})
-            if self.retries is None:
-                await self._set_variables(act, rec)
-        if self.undo_parallel:
+            await self._set_variables(act, rec)
+        if self.undo_apart:
+            act = act.inner(group=act.group.open())
+        if self.undo_parallel and self.edge is None:
             act = act.inner(group=act.group.open(parallel=True))
         if self.undo is None or self.registers:
             output = await self._edged(act, rec)
@@ -235,7 +241,8 @@ class Node:
         inside = act.group.open()
         output = await self._edged(act.inner(group=inside), rec)
         if rec.status != "caught":
-            inside.members.clear()
+            # What is in flight is of a join whose losers run on: it stays.
+            inside.extract(lambda one: one.status != "registered")
             entry.status = "completed"
             entry.output = output
             inside.members.append(entry)
@@ -247,7 +254,7 @@ class Node:
         if edge is None:
             return await self._timed(act, rec)
         outside = act.group
-        act = act.inner(group=outside.open())
+        act = act.inner(group=outside.open(parallel=self.undo_parallel))
         pending: Ending | None = None
         output = None
         try:
@@ -261,7 +268,7 @@ class Node:
         except StepError as error:
             pending, output = await self._caught(edge, act, rec, error)
         if edge.cleanup:
-            failure = await self._clean_up(edge, act, pending)
+            failure = await self._clean_up(edge, act, rec, pending)
             if failure is not None and (pending is None or isinstance(pending, Leaving)):
                 pending = failure
                 if edge.always and isinstance(failure, StepError):
@@ -291,6 +298,7 @@ class Node:
         try:
             inside.token.check()
             output = await clause.execute(inside, rec)
+            await self.finish(inside, rec)
         except (StepError, Stopped, Leaving) as again:
             if not isinstance(again, Leaving) and (edge.cleanup or edge.always):
                 data = again.data() if isinstance(again, StepError) else None
@@ -300,13 +308,16 @@ class Node:
         rec.error = error.data()
         return None, output
 
-    async def _clean_up(self, edge: Edge, act: Act, pending: Ending | None) -> Ending | None:
+    async def _clean_up(
+        self, edge: Edge, act: Act, rec: Rec, pending: Ending | None
+    ) -> Ending | None:
         """Runs `finally`, shielded; gives its own error. It counts only where there is no other."""
         error = pending.data() if isinstance(pending, StepError) else None
         names = {"error": error, "status": _status(pending)}
         shielded = act.inner(token=Token(None), names=names)
         try:
             await sequence(edge.cleanup, shielded)
+            await self.finish(shielded, rec)
         except (StepError, Stopped, Leaving) as failure:
             return failure
         return None
@@ -355,10 +366,10 @@ class Node:
             return await self.run(act, rec)
         outside = act.group
         while True:
-            if self.variables:
-                await self._set_variables(act, rec)
             inside = act.inner(group=outside.open(), names={"attempt": rec.attempt})
             if rec.attempt > 1:
+                if self.variables:
+                    await self._set_variables(act, rec)
                 inside.prefix = f"{act.prefix}{self.path}~{rec.attempt}."
             try:
                 return await self.run(inside, rec)

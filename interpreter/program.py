@@ -29,12 +29,14 @@ class Undoing:
         late: Whether steps are registered only once they completed.
         on_failure: What follows a compensation that failed.
         timeout: How long the undoing at its edge may take.
+        among_parallel: Whether it is itself one of the steps that are undone at the same time.
     """
 
     parallel: bool = False
     late: bool = False
     on_failure: str = "continue"
     timeout: Duration | None = None
+    among_parallel: bool = False
 
 
 class Compiler:
@@ -92,6 +94,7 @@ class Compiler:
             options.register_ == "after" if options.register_ else outer.late,
             options.on_failure or outer.on_failure,
             self.duration(options.timeout) or outer.timeout,
+            outer.parallel,
         )
         try:
             yield

@@ -237,6 +237,8 @@ class _Unwinding:
             log(self.execution, logging.INFO, "undone", step=entry.path)
         if rec is not None:
             rec.status = "compensated" if failure is None else "compensation_failed"
+            if self.execution.watched:
+                self.execution.touch(entry.node)
 
     async def run(self, entry: Entry) -> StepError | None:
         """Runs the compensation of an act; gives its error. It is skipped by its own `if`."""

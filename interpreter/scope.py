@@ -224,13 +224,15 @@ class Act:
         variables: dict[str, Any] | None = None,
     ) -> Act:
         """An act for an iteration: what is done in it is seen only there."""
+        tried = f"~{rec.attempt}" if rec.attempt > 1 else ""
         act = Act(
             self.execution,
             self,
             {},
-            f"{rec.path}[{index}].",
+            f"{rec.path}{tried}[{index}].",
             self.token,
-            self.group,
+            # Where the steps of the loop are undone at the same time, an iteration is one of them.
+            self.group.open() if self.group.parallel else self.group,
             names,
             variables,
         )

@@ -44,8 +44,10 @@ from dsl.syntax import Sequence as SequenceNode
 
 __all__ = ["check"]
 
-_LATER = frozenset(("output", "collect", "vars", "until", "where", "retry"))
+_LATER = frozenset(("output", "collect", "vars", "until", "where"))
 """Fields that do not see what the others of their step see."""
+_FIRST = frozenset(("if_", "timeout"))
+"""Fields that are evaluated before the step has variables."""
 
 
 def check(
@@ -104,12 +106,12 @@ class _Checker:
         own = place
         if isinstance(step, BodyStep) and not isinstance(step, ForeachStep):
             own = self.variables(step.vars, node, place)
-        self.fields(step, node, own, _LATER)
+        for name in _FIRST:
+            self.field(step, node, place, name)
+        self.fields(step, node, own, _FIRST | _LATER)
         body = own
-        if step.retry is not None:
-            self.retry(step.retry, node, own)
-            if not isinstance(step, ActivityStep):
-                body = own.naming(attempt="which try this is, from 1")
+        if step.retry is not None and not isinstance(step, ActivityStep):
+            body = own.naming(attempt="which try this is, from 1")
         self.kind(step, node, body, alone)
         if step.has("output"):
             outer = own.naming(result="the raw output")
@@ -227,6 +229,11 @@ class _Checker:
                 name in place.names or (key == "index_as" and name == step.as_)
             ):
                 self.report.add("DSL407", f"`{name}` already has a meaning here", entry.value.span)
+        tolerated = node.get("tolerated_failures")
+        if tolerated is not None and step.join not in (None, "all"):
+            message = "`tolerated_failures` is for `join: all`"
+            hint = "another `join` says itself how many may fail"
+            self.report.add("DSL107", message, tolerated.key.span, hint)
         inside = place.apart().naming(**{step.as_: "the item", step.index_as: "its index"})
         inside = replace(self.variables(step.vars, node, inside), looping=True)
         self.steps(step.do, self.child(node, "do"), inside)
@@ -278,26 +285,34 @@ class _Checker:
 
     def fields(self, model: Model, node: Mapping, place: Place, leave: frozenset[str]) -> None:
         """Checks the expressions that stand directly in a model."""
-        for name, field in type(model).model_fields.items():
-            if name in leave or not model.has(name):
-                continue
-            child = self.child(node, field.alias or name)
-            value = getattr(model, name)
-            if isinstance(value, Model):
-                self.fields(value, cast("Mapping", child), place, frozenset())
-                continue
-            role = next((m.role for m in field.metadata if isinstance(m, Leaf)), Role.PLAIN)
-            if role is Role.EXPRESSION and isinstance(child, Scalar):
-                self.report.expression(child, place)
-            elif role is not Role.PLAIN or name == "set":
-                self.report.template(child, place)
+        for name in type(model).model_fields:
+            if name not in leave:
+                self.field(model, node, place, name)
+
+    def field(self, model: Model, node: Mapping, place: Place, name: str) -> None:
+        """Checks a field of a model, if it is there."""
+        if not model.has(name):
+            return
+        field = type(model).model_fields[name]
+        child = self.child(node, field.alias or name)
+        value = getattr(model, name)
+        if isinstance(value, Retry):
+            self.retry(value, cast("Mapping", child), place)
+            return
+        if isinstance(value, Model):
+            self.fields(value, cast("Mapping", child), place, frozenset())
+            return
+        role = next((m.role for m in field.metadata if isinstance(m, Leaf)), Role.PLAIN)
+        if role is Role.EXPRESSION and isinstance(child, Scalar):
+            self.report.expression(child, place)
+        elif role is not Role.PLAIN or name == "set":
+            self.report.template(child, place)
 
     def retry(self, retry: Retry, node: Mapping, place: Place) -> None:
-        options = cast("Mapping", self.child(node, "retry"))
-        self.fields(retry, options, place, frozenset(("when",)))
+        self.fields(retry, node, place, frozenset(("when",)))
         if retry.has("when"):
             inside = place.naming(error="the error", attempt="which attempt failed, from 1")
-            self.report.expression(self.child(options, "when"), inside)
+            self.report.expression(self.child(node, "when"), inside)
 
     def variables(self, variables: dict[str, object], node: Mapping, place: Place) -> Place:
         if not variables:
@@ -323,7 +338,8 @@ class _Checker:
 
     def cleanup(self, steps: Sequence[StepBase], node: Mapping, place: Place) -> None:
         if steps:
-            inside = replace(place.naming(error="the error, or null"), cleaning=True, looping=False)
+            names = {"error": "the error, or null", "status": "how it ended"}
+            inside = replace(place.naming(**names), cleaning=True, looping=False)
             self.steps(steps, self.child(node, "finally"), inside)
 
     def compensation(self, step: StepBase, step_node: Mapping, place: Place) -> None:

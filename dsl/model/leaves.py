@@ -291,7 +291,11 @@ DURATION = Leaf(
 TIME = Leaf(
     Role.TEMPLATE,
     _time,
-    {"type": ["string", "number"], "examples": ["2030-01-01T09:00:00Z", "${ input.due }"]},
+    {
+        "type": ["string", "number"],
+        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}|\$\{",
+        "examples": ["2030-01-01T09:00:00Z", "${ input.due }"],
+    },
 )
 STEP_ID = Leaf(
     Role.PLAIN,

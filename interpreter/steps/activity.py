@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from temporalio import workflow
 from temporalio.common import Priority
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, FailureError
 
 from dsl.steps import ActivityStep
-from interpreter.errors import Fault, StepError, from_activity, from_application
+from interpreter.errors import Fault, StepError, from_activity
 from interpreter.evaluation import Duration, evaluate
 from interpreter.headers import Positional
 from interpreter.nodes import Node, Place
@@ -52,6 +52,9 @@ class ActivityNode(Node):
         self.arguments = compiler.template(given) if given is not None else None
         self.task_queue = compiler.template(step.task_queue) if step.task_queue else None
         self.compensating = compiler.compensating
+        self.priority = step.priority
+        fairness = step.priority.fairness_key if step.priority is not None else None
+        self.fairness = compiler.template(fairness) if fairness is not None else None
         self.fixed: dict[str, Any] = {}
         self.timeouts: list[tuple[str, Duration]] = []
         self._set_options(step, compiler)
@@ -61,6 +64,7 @@ class ActivityNode(Node):
             or self.task_queue
             or self.chosen
             or self.compensating
+            or self.priority
             or (self.retries is not None and "retry_policy" not in self.fixed)
         )
 
@@ -81,12 +85,6 @@ class ActivityNode(Node):
             self.fixed["retry_policy"] = ONCE
         elif self.retries is not None and self.retries.policy is not None:
             self.fixed["retry_policy"] = self.retries.policy
-        if step.priority is not None:
-            self.fixed["priority"] = Priority(
-                priority_key=step.priority.priority_key,
-                fairness_key=step.priority.fairness_key,
-                fairness_weight=step.priority.fairness_weight,
-            )
 
     def _set_timeout(self, name: str, duration: Duration | None) -> None:
         if duration is None:
@@ -121,6 +119,13 @@ class ActivityNode(Node):
             options["task_queue"] = str(await evaluate(act, rec, self.task_queue))
         if self.retries is not None and "retry_policy" not in options:
             options["retry_policy"] = await self.retries.evaluated(act, rec)
+        if self.priority is not None:
+            fairness = await evaluate(act, rec, self.fairness) if self.fairness else None
+            options["priority"] = Priority(
+                priority_key=self.priority.priority_key,
+                fairness_key=None if fairness is None else str(fairness),
+                fairness_weight=self.priority.fairness_weight,
+            )
         if self.chosen is not None:
             name = await evaluate(act, rec, self.chosen)
             if name not in self.one_of:
@@ -239,13 +244,13 @@ class ActivityNode(Node):
         stopper = _Stopper(act.token, handle)
         try:
             return await handle
-        except ActivityError as error:
+        except FailureError as error:
+            if self.local and isinstance(error, ActivityError) and error.cause is not None:
+                error = cast("FailureError", error.cause)  # all that a replay is told
             failure = from_activity(error)
             if failure is None and act.token.stop is not None:
                 raise stopper.stopped(act.token) from None
             raise failure or StepError("Cancelled", "the activity was cancelled") from None
-        except ApplicationError as error:  # how a local activity fails
-            raise from_application(error) from None
         except asyncio.CancelledError:
             # The handle's own task was cancelled before it began: the act never ran.
             if act.token.stop is None or not stopper.never_ran:

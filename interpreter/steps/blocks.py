@@ -51,10 +51,13 @@ class RootNode(Node):
         try:
             output = await sequence(self.body, act)
         except Returning:
-            await act.execution.all_ended(act, rec)
+            await self.finish(act, rec)
             raise
-        await act.execution.all_ended(act, rec)
+        await self.finish(act, rec)
         return output
+
+    async def finish(self, act: Act, rec: Rec) -> None:
+        await act.execution.all_ended(act, rec)
 
 
 class SwitchNode(Node):
@@ -87,3 +90,5 @@ class SwitchNode(Node):
                 for node in body:
                     skipped = act.recs[node.key] = Rec(node, act.prefix + node.path)
                     skipped.status = "skipped"
+                    if act.execution.watched:
+                        act.execution.touch(node)

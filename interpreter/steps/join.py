@@ -159,7 +159,7 @@ class Join:
             if chosen(member) and member.group.members:
                 self.group.remove(member.group)
                 losers.members.append(member.group)
-        await unwind(self.act, self.rec, None, None, losers)
+        await unwind(self.act, self.rec, self.rec.node.undo_limit, None, losers)
 
     async def _member(self, index: int) -> None:
         if self.closed or self.act.token.stop is not None:
@@ -203,7 +203,7 @@ class Join:
                 self._stop()
 
     def _left(self, leaving: Leaving, member: Member) -> None:
-        if self.leaving is None and not _was_stopped(member):
+        if self.leaving is None and not self.decided.done() and not _was_stopped(member):
             self.leaving = leaving
             self._close()
 

@@ -110,6 +110,8 @@ class WaitSignalNode(Node):
         except Stopped:
             # The wait did not end: what it has consumed so far is for others.
             execution.mailbox.put_back(taken)
+            for message in taken:
+                execution.wake(("signal", message.name))
             raise
         outputs = [self._output(message) for message in taken]
         return outputs[0] if self.count is None else outputs

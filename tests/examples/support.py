@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
@@ -135,8 +135,9 @@ class Example:
             output = await handle.result()
         except WorkflowFailureError as failure:
             cause = failure.cause
-            assert isinstance(cause, ApplicationError), cause
-            failed = (cause.type, cause.message)
+            assert isinstance(cause, ApplicationError | CancelledError), cause
+            kind = cause.type if isinstance(cause, ApplicationError) else "Cancelled"
+            failed = (kind, cause.message)
         state = await handle.query("status")
         history = await handle.fetch_history()
         await replay(history)
