@@ -116,8 +116,8 @@ def test_functions_are_documented() -> None:
 
 
 def test_every_code_has_a_case() -> None:
-    seen = {case.values[0].get("problem") for case in CASES}
-    seen |= {case.values[0].get("check") for case in CASES}
+    cases: list[Any] = [case.values[0] for case in CASES]
+    seen = {case.get("problem") for case in cases} | {case.get("check") for case in cases}
     elsewhere = {"too-long", "too-deep", "template-unclosed"}
     assert seen - {None} | elsewhere == set(CODES)
     assert list(CODES) == sorted(CODES)
