@@ -54,7 +54,7 @@ class Plan:
 
 
 _FULL = Plan(6, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (7, 0.01))
-_QUICK = Plan(2, 0.2, 2, 100, 80, (1, 12), (2, 4), (2, 0.001))
+_QUICK = Plan(2, 0.15, 2, 100, 40, (1, 8), (2, 4), (2, 0.001))
 
 
 def _say(text: str) -> None:
@@ -95,7 +95,7 @@ async def _measure(client: Client, address: str, plan: Plan, only: list[str]) ->
         histories = dict(zip(VARIANTS, found, strict=True))
         check_same(long, histories)
         results.long_events = len(histories["plain"][0].events)
-        results.long_replay = await replay_rounds(histories, plan.replays)
+        results.long_replay = await replay_rounds(histories, min(plan.replays, 4))
         _say("the first activity of long definitions")
         results.first = await first_activity(client, *plan.first)
     _say("expressions")
@@ -119,6 +119,7 @@ async def _main(options: argparse.Namespace) -> None:
     finally:
         await server.shutdown()
     results.seconds = time.monotonic() - begin
+    results.load_after = os.getloadavg()[0]
     print(table(results))
     if not options.quick and not options.only:
         _README.write_text(markdown(results), encoding="utf-8")

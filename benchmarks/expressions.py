@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from dsl.expressions import parse
+from interpreter.saga import Group
 from interpreter.scope import NOTHING, Act, Rec, Token
 
 __all__ = ["EXPRESSIONS", "Timings", "expression_rounds"]
@@ -104,7 +105,7 @@ def _ours(document: Json, steps: Json) -> list[Callable[[], Any]]:
     """Evaluated as in a run: from inside an iteration, through the activations round it."""
     names = {"input": document, "error": None, "workflow": {}}
     unused: Any = None
-    root = Act(unused, None, {}, "", Token(None), unused, names)
+    root = Act(unused, None, {}, "", Token(None), Group(), names)
     rec = root.recs["fetch"] = Rec(unused, "fetch")
     rec.output = steps["fetch"]["output"]
     assert rec.output is not NOTHING

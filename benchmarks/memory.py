@@ -46,7 +46,7 @@ async def _finish(handles: list[WorkflowHandle]) -> None:
         await handle.signal("over_now")
     for handle in handles:
         output = await handle.result()
-        if output not in (OPEN.expected, None):
+        if output != OPEN.expected:
             raise AssertionError(f"{handle.id}: {output!r}")
 
 

@@ -34,6 +34,8 @@ class Results:
     first: tuple[list[float], list[float]] | None = None
     expressions: Timings | None = None
     seconds: float = 0
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+    load_after: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,8 @@ the rounds that lies in the middle. Seconds are only for context.
 - Machine: {machine}
 - Versions: {versions}
 - Date: {date}; the run took {seconds:.0f} seconds
+- Load average of the machine before {before:.1f}, after {after:.1f}: before should be near 0,
+  for what else runs widens the spread
 - Commands: `make bench`, or `pip install -r benchmarks/requirements.txt` and
   `python -m benchmarks` (`--quick` for a smoke run, `--profile SCENARIO` for where the time goes)
 
@@ -280,6 +284,8 @@ def markdown(results: Results) -> str:
         versions=_versions(),
         date=time.strftime("%Y-%m-%d"),
         seconds=results.seconds,
+        before=results.load_before,
+        after=results.load_after,
         results=_markdown_table([_HEAD, *_cells(results)]),
         small=round(timings.small_bytes / 1000),
         large=round(timings.large_bytes / 1000),
