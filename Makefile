@@ -67,9 +67,13 @@ soak: .venv/dev
 	@EXPRESSION_EXAMPLES=20000 $(BIN)/python -m pytest tests/expressions -n 2 --dist worksteal
 	SAGA_EXAMPLES=3000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
 
-bench: .venv/dev
+.venv/bench: .venv/local benchmarks/requirements.txt
 	@$(PIP) -r benchmarks/requirements.txt >&2
-	$(BIN)/python -m benchmarks
+	touch $@
+
+bench: .venv/bench
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"
+	python -m benchmarks
 
 schema: .venv/dev
 	@$(BIN)/python -m dsl.reference

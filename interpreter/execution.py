@@ -79,6 +79,8 @@ class Execution:
 
     def __init__(self, program: Program, input: Any, mailbox: Mailbox) -> None:
         info = workflow.info()
+        # The workflow's time in seconds since 1970, without a look-up of the runtime each time.
+        self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.program = program
         self.mailbox = mailbox
         self.token = Token(None)
@@ -136,10 +138,6 @@ class Execution:
         self.done.set_result(output)
 
     # What steps ask for.
-
-    def clock(self) -> float:
-        """The workflow's time in seconds since 1970."""
-        return workflow.time()
 
     def future(self) -> asyncio.Future[Any]:
         """A future of the workflow's loop."""
