@@ -11,6 +11,7 @@ Exception
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from temporalio.exceptions import (
@@ -34,6 +35,7 @@ __all__ = [
     "timeout",
 ]
 
+_MOST_DETAILS = 1024 * 1024
 _TIMEOUT_KINDS: dict[TimeoutType | None, str] = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
     TimeoutType.SCHEDULE_TO_START: "schedule_to_start",
@@ -96,12 +98,15 @@ class Fault(Exception):
     Args:
         type: `ExpressionFailed UnregisteredActivity InvalidArguments InvalidResult LimitExceeded`.
         message: What is wrong and how to mend it.
+        ran: Whether the act of the step may have happened all the same.
     """
 
-    def __init__(self, type: str, message: str) -> None:
+    def __init__(self, type: str, message: str, *, ran: bool = False) -> None:
+        message = legible(message)
         super().__init__(f"{type}: {message}")
         self.type = type
         self.message = message
+        self.ran = ran
 
 
 class Leaving(Exception):
@@ -166,6 +171,12 @@ def from_activity(error: FailureError) -> StepError | Fault | None:
     return StepError(type(cause or error).__name__, message)
 
 
+def _ran(cause: ApplicationError) -> bool:
+    """Whether an attempt before the one that was refused may have acted."""
+    attempt: Any = cause.details[0] if cause.details else 1
+    return isinstance(attempt, int) and attempt > 1
+
+
 def from_application(cause: ApplicationError) -> StepError | Fault:
     """What an error that an activity raised means.
 
@@ -173,18 +184,33 @@ def from_application(cause: ApplicationError) -> StepError | Fault:
     """
     match cause.type:
         case "dsl.InvalidArguments":
-            return Fault("InvalidArguments", cause.message)
+            return Fault("InvalidArguments", cause.message, ran=_ran(cause))
         case "dsl.InvalidResult":
-            return Fault("InvalidResult", cause.message)
+            return Fault("InvalidResult", cause.message, ran=True)
         case "dsl.UnregisteredActivity":
-            return Fault("UnregisteredActivity", cause.message)
+            return Fault("UnregisteredActivity", cause.message, ran=_ran(cause))
         case _:
             return StepError(
-                cause.type or "Error",
-                cause.message,
-                _details(cause.details),
+                legible(cause.type or "Error", 200),
+                legible(cause.message),
+                _sendable(_details(cause.details)),
                 final=cause.non_retryable,
             )
+
+
+def legible(text: str, most: int = 10_000) -> str:
+    """A message that can be sent: whole characters, and not too many."""
+    text = text if len(text) <= most else text[: most - 3] + "..."
+    return text.encode("utf-8", "replace").decode()
+
+
+def _sendable(details: Any) -> Any:
+    """Details that can be sent again: JSON, and not too large."""
+    try:
+        size = len(json.dumps(details, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, RecursionError):
+        return legible(repr(details), 1000)
+    return details if size <= _MOST_DETAILS else f"(the details had {size:,} bytes)"
 
 
 def _last(cause: BaseException | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsl.durations import parse_duration
+from dsl.durations import MAX_SECONDS, parse_duration
 from dsl.expressions import Expression, ExpressionError, MissingError, Template
 from interpreter.errors import Fault
 from interpreter.scope import Act, Rec
@@ -73,7 +73,9 @@ class Duration:
             value = await evaluate(act, rec, self.template)
             if isinstance(value, str):
                 value = parse_duration(value)
-            if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                value = -1
+            if 0 <= value <= MAX_SECONDS:
                 return value
-            message = "a duration must be like 30s, or a number of seconds of 0 or more"
+            message = "a duration must be like 30s, or seconds from 0 to 100 years"
             await _suspend(act, rec, message)

@@ -38,7 +38,7 @@ class Timer:
         self._execution = execution
         self._is_timeout = is_timeout
         self._ring = ring
-        self._task = asyncio.create_task(self._sleep(seconds, summary))
+        self._task = asyncio.create_task(execution.guarded(self._sleep(seconds, summary)))
 
     async def _sleep(self, seconds: float, summary: str) -> None:
         await workflow.sleep(seconds, summary=summary[:200])
@@ -68,6 +68,11 @@ class Suspension:
         self.answer: str | None = None
 
 
+_MOST_BURSTS = 40
+_MOST_PENDING = 1000
+_MOST_SENT = 3 * 1024 * 1024
+
+
 class Execution:
     """One run.
 
@@ -76,6 +81,9 @@ class Execution:
         input: Its input, checked.
         mailbox: Its signals.
     """
+
+    LONGEST_BURST = 5000
+    """How many steps are made in one go before the activation ends."""
 
     def __init__(self, program: Program, input: Any, mailbox: Mailbox) -> None:
         info = workflow.info()
@@ -91,7 +99,11 @@ class Execution:
         self.error: StepError | None = None
         self.rec = Rec(program.root, "")
         self.watched: dict[tuple[str, ...], list[Callable[[], object]]] = {}
-        self.halted = False
+        self.burst = 0  # steps since something was waited for
+        self._bursts = 0
+        self._pending = 0
+        self._sent = 0
+        self._sent_at = 0
         self._behind: dict[Join, None] = {}
         self._undoing = 0
         names = {
@@ -144,16 +156,59 @@ class Execution:
         return asyncio.get_running_loop().create_future()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Runs a lane. What it lets through is a bug of ours and fails the workflow task."""
+        """Runs a lane."""
+        asyncio.create_task(self.guarded(coroutine))  # noqa: RUF006  the SDK keeps it
 
-        async def guarded() -> None:
-            try:
-                await coroutine
-            except Exception as bug:
-                if not self.done.done():
-                    self.done.set_exception(bug)
+    async def guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """What a task lets through is a bug of ours: it fails the workflow task."""
+        try:
+            await coroutine
+        except Exception as bug:
+            if not self.done.done():
+                self.done.set_exception(bug)
 
-        asyncio.create_task(guarded())  # noqa: RUF006  the SDK keeps it
+    async def breathe(self, act: Act, rec: Rec) -> None:
+        """Ends the activation in the middle of a long computation, before it counts as stuck.
+
+        One that goes on without anything ever happening suspends the run.
+        """
+        self.burst = 0
+        self._bursts += 1
+        if self._bursts > _MOST_BURSTS:
+            self._bursts = 0
+            steps = _MOST_BURSTS * self.LONGEST_BURST
+            fault = Fault("LimitExceeded", f"{steps:,} steps in which nothing happened")
+            await self.suspend(act, rec, fault)
+            return
+        bursts = self._bursts
+        await self.pause(act, rec, 0.001, "a long computation")
+        self._bursts = bursts
+
+    async def admit(self, act: Act, rec: Rec, size: int) -> None:
+        """Waits until an activity may be scheduled: Temporal bounds how many, and how much.
+
+        Args:
+            act: The act of the step.
+            rec: Its record.
+            size: The bytes of its arguments.
+        """
+        while self._pending >= _MOST_PENDING:
+            await self.woken(act, rec, [("slot",)])
+        length = workflow.info().get_current_history_length()
+        if length != self._sent_at:
+            self._sent_at, self._sent = length, 0
+        if self._sent and self._sent + size > _MOST_SENT:
+            await self.pause(act, rec, 0.001, "a task may not carry more")
+            self._sent_at, self._sent = workflow.info().get_current_history_length(), 0
+        self._sent += size
+        self._pending += 1
+
+    def release(self) -> None:
+        """Notes that an activity has settled."""
+        self._pending -= 1
+        self._bursts = self.burst = 0
+        if self.watched:
+            self.wake(("slot",))
 
     def timer(
         self,
@@ -205,6 +260,7 @@ class Execution:
         for key in keys:
             self.watched.setdefault(key, []).append(wake)
         await future
+        self.burst = self._bursts = 0
         token.wake = None
         for key in keys:
             wakers = self.watched[key]
@@ -212,6 +268,8 @@ class Execution:
             if not wakers:
                 del self.watched[key]
         rec.status = before
+        if self.watched and before != status:
+            self.touch(rec.node)
         token.check()
 
     async def wait(self, act: Act, rec: Rec, ready: Callable[[], bool], status: str) -> None:

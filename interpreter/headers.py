@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import temporalio.api.common.v1
@@ -16,12 +15,9 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-__all__ = ["ARGS_HEADER", "ROOT_HEADER", "HeaderInterceptor", "Positional"]
+from interpreter.activities.context import ARGS_HEADER, ROOT_HEADER
 
-ROOT_HEADER = "temporal-dsl-root"
-"""The root of the idempotency keys, where it is not the id of the run itself."""
-ARGS_HEADER = "temporal-dsl-args"
-"""Says that the arguments are positional."""
+__all__ = ["HeaderInterceptor", "Positional"]
 
 _to_payload = DefaultPayloadConverter().to_payload
 
@@ -55,12 +51,5 @@ class _Outbound(WorkflowOutboundInterceptor):
         if isinstance(input.args, Positional):
             headers[ARGS_HEADER] = _to_payload(True)
         if headers:
-            input.headers = _merged(input.headers, headers)
+            input.headers = {**input.headers, **headers}
         return super().start_activity(input)
-
-
-def _merged(
-    given: Mapping[str, temporalio.api.common.v1.Payload],
-    ours: Mapping[str, temporalio.api.common.v1.Payload],
-) -> dict[str, temporalio.api.common.v1.Payload]:
-    return {**given, **ours}

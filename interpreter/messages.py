@@ -8,7 +8,12 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-__all__ = ["Mailbox", "Message", "SignalType"]
+__all__ = ["MOST_KEPT", "Mailbox", "Message", "SignalType"]
+
+
+MOST_KEPT = 10_000
+"""How many signals are kept at the most."""
+_MOST_NAMES = 100
 
 
 class SignalType:
@@ -30,7 +35,12 @@ class SignalType:
         """Whether a payload is what was declared."""
         if self._validator is None:
             return True
-        return bool(self._validator.is_valid(payload))  # pyright: ignore[reportUnknownMemberType]
+        try:
+            return bool(
+                self._validator.is_valid(payload)  # pyright: ignore[reportUnknownMemberType]
+            )
+        except RecursionError:  # nested without end against a schema that refers to itself
+            return False
 
 
 class Message:
@@ -59,6 +69,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.arrived = 0
         self.refused: dict[str, int] = {}
+        self.reasons: dict[str, str] = {}
         self._kept: dict[int, Message] = {}
         self._early: list[tuple[str, Any]] | None = []
         self._types: dict[str, SignalType] = {}
@@ -83,15 +94,24 @@ class Mailbox:
             self._early.append((name, payload))
             return
         declared = self._types.get(name)
-        if declared is None or not declared.fits(payload):
-            self.refuse(name)
+        if declared is None:
+            self.refuse(name, "it is not declared")
+            return
+        if len(self._kept) >= MOST_KEPT:
+            self.refuse(name, f"{MOST_KEPT:,} are waiting already")
+            return
+        if not declared.fits(payload):
+            self.refuse(name, "its payload is not what was declared")
             return
         self.arrived += 1
         self._kept[self.arrived] = Message(self.arrived, name, payload)
 
-    def refuse(self, name: str) -> None:
-        """Counts a signal that is not kept."""
+    def refuse(self, name: str, why: str) -> None:
+        """Counts a signal that is not kept, and notes why."""
+        if name not in self.refused and len(self.refused) >= _MOST_NAMES:
+            name = "(others)"
         self.refused[name] = self.refused.get(name, 0) + 1
+        self.reasons[name] = why
 
     def waiting(self, names: Iterable[str], after: int) -> Iterator[Message]:
         """The kept signals of some names that arrived after number `after`, in order."""

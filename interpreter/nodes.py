@@ -160,6 +160,12 @@ class Node:
             or (self.undo is not None and not self.registers)
         )
 
+    def tries_here(self) -> bool:
+        """Whether the interpreter makes its attempts, and waits between them."""
+        return self.retries is not None and (
+            self.retries.when is not None or not self.retries_itself
+        )
+
     async def run(self, act: Act, rec: Rec) -> Any:
         """What the kind does; gives the raw output."""
         raise NotImplementedError
@@ -173,6 +179,9 @@ class Node:
         rec = act.recs[self.key] = Rec(self, act.prefix + self.path)
         execution = act.execution
         try:
+            execution.burst += 1
+            if execution.burst > execution.LONGEST_BURST:
+                await execution.breathe(act, rec)
             if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
                 rec.status = "skipped"
                 if execution.watched:
@@ -269,10 +278,12 @@ class Node:
             pending, output = await self._caught(edge, act, rec, error)
         if edge.cleanup:
             failure = await self._clean_up(edge, act, rec, pending)
-            if failure is not None and (pending is None or isinstance(pending, Leaving)):
-                pending = failure
-                if edge.always and isinstance(failure, StepError):
-                    await unwind(act, rec, self.undo_limit, failure.data())
+            if failure is not None:
+                if edge.always:
+                    data = failure.data() if isinstance(failure, StepError) else None
+                    await unwind(act, rec, self.undo_limit, data)
+                if pending is None or isinstance(pending, Leaving):
+                    pending = failure
         if not act.group.members:
             outside.remove(act.group)
         if pending is not None:
@@ -287,14 +298,19 @@ class Node:
             error.step = self.id
         inside = act.inner(names={"error": error.data()})
         clause: Clause | None = None
-        for candidate in edge.clauses:
-            if await candidate.matches(inside, rec, error):
-                clause = candidate
-                break
+        ending: Ending = error
+        try:
+            for candidate in edge.clauses:
+                if await candidate.matches(inside, rec, error):
+                    clause = candidate
+                    break
+        except (StepError, Stopped) as fault:
+            ending = fault  # its `when` met a fault, or the run was stopped while it stood there
         if clause is not None or edge.cleanup or edge.always:
-            await unwind(act, rec, self.undo_limit, error.data())
+            data = ending.data() if isinstance(ending, StepError) else None
+            await unwind(act, rec, self.undo_limit, data)
         if clause is None:
-            return error, None
+            return ending, None
         try:
             inside.token.check()
             output = await clause.execute(inside, rec)
@@ -314,7 +330,7 @@ class Node:
         """Runs `finally`, shielded; gives its own error. It counts only where there is no other."""
         error = pending.data() if isinstance(pending, StepError) else None
         names = {"error": error, "status": _status(pending)}
-        shielded = act.inner(token=Token(None), names=names)
+        shielded = act.inner(token=Token(None, act.token.deadline), names=names)
         try:
             await sequence(edge.cleanup, shielded)
             await self.finish(shielded, rec)
@@ -372,7 +388,10 @@ class Node:
                     await self._set_variables(act, rec)
                 inside.prefix = f"{act.prefix}{self.path}~{rec.attempt}."
             try:
-                return await self.run(inside, rec)
+                output = await self.run(inside, rec)
+                if not inside.group.members:
+                    outside.remove(inside.group)
+                return output
             except Stopped:
                 await unwind(inside, rec, self.undo_limit, None)
                 raise

@@ -187,7 +187,7 @@ class Compiler:
             tuple(sorted(names)),
             tuple(sorted(variables)),
             dotted,
-            any(node.waits for node in self.all[first:]),
+            any(node.waits or node.tries_here() for node in self.all[first:]),
             self.undoing.late,
             self.undoing.on_failure,
         )

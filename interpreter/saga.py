@@ -1,8 +1,8 @@
 """The saga log: what was done and may have to be undone, and the undoing.
 
 A tree of groups. A sequence is undone from its end; the members of a parallel group are
-undone at the same time, the last started first. What was undone is taken out, so that an
-unwinding that is interrupted goes on where it was.
+undone at the same time, the last started first. An entry is taken out before it is undone:
+undoing is shielded and never begins twice.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_UNDO", "Entry", "Group", "Undo", "unwind"]
 
+_LONGEST_MESSAGE = 2000
 LONGEST_UNDO = 24 * 3600.0
 """How long undoing may take as a whole where the definition does not say, in seconds."""
 
@@ -173,33 +174,39 @@ async def unwind(
     if group.empty():
         group.members.clear()
         return
-    seconds = LONGEST_UNDO if limit is None else await limit.seconds(act, rec)
+    # Whatever is wrong with the limit, and whoever cancels meanwhile: undoing is not lost.
+    held = act.inner(token=Token(None))
+    try:
+        seconds = LONGEST_UNDO if limit is None else await limit.seconds(held, rec)
+    except StepError:
+        seconds = LONGEST_UNDO
     shield = Token(None, execution.clock() + seconds)
     with execution.compensating():
         await _Unwinding(execution, shield, error).undo_group(group)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Unwinding:
     """An undoing as a whole."""
 
     execution: Execution
     shield: Token
     error: dict[str, Any] | None
+    halted: bool = False
 
     async def undo_group(self, group: Group) -> None:
+        # What is being undone is taken out before: nobody else may begin to undo it too.
         if group.parallel:
             members = list(reversed(group.members))
+            group.members.clear()
 
             async def undo(index: int) -> None:
                 await self.undo(members[index])
 
             await in_lanes(self.execution, len(members), group.limit or len(members), undo)
-            group.members.clear()
             return
         while group.members:
-            await self.undo(group.members[-1])
-            group.members.pop()
+            await self.undo(group.members.pop())
 
     async def undo(self, member: Entry | Group) -> None:
         if isinstance(member, Group):
@@ -211,7 +218,7 @@ class _Unwinding:
         """Undoes an act, and writes down how it went."""
         report: dict[str, Any] = {"step": entry.path, "status": entry.status}
         self.execution.saga.append(report)
-        if self.execution.halted:
+        if self.halted:
             report["compensation"] = "skipped"
             return
         report["compensation"] = "running"
@@ -225,10 +232,11 @@ class _Unwinding:
             failure = await self.run(entry)
         if failure is not None:
             report["compensation"] = "failed"
-            report["error"] = {"type": failure.type, "message": failure.message}
+            message = failure.message[:_LONGEST_MESSAGE]
+            report["error"] = {"type": failure.type, "message": message}
             log(self.execution, logging.ERROR, "not undone: %s", failure, step=entry.path)
             if entry.undo.on_failure == "halt":
-                self.execution.halted = True
+                self.halted = True
         elif entry.status == "skipped":
             report["compensation"] = "skipped"
             return

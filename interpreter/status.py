@@ -36,6 +36,7 @@ def status(execution: Execution) -> dict[str, Any]:
         "signals": {
             "kept": execution.mailbox.kept,
             "refused": execution.mailbox.refused,
+            "reasons": execution.mailbox.reasons,
         },
     }
     if execution.suspensions:

@@ -14,14 +14,18 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 from dsl.model.definition import Definition
 from interpreter.definitions.resolver import ENGINE, RESOLVE
+from interpreter.errors import legible
 from interpreter.execution import Execution
 from interpreter.messages import Mailbox
+from interpreter.payloads import value_of
 from interpreter.program import Program
 from interpreter.status import status
 
 __all__ = ["DslWorkflow", "forget_programs"]
 
 _CACHED = 1000
+_MOST_REPORTED = 200
+"""How many entries of the saga log a failure carries. `status` has them all."""
 _by_text: dict[bytes, Program] = {}
 _by_digest: dict[tuple[str, str], Program] = {}
 
@@ -82,10 +86,12 @@ class DslWorkflow:
         """
         try:
             value, options = (_decode(arg) for arg in (*args, None, None)[:2])
-        except Exception as error:
-            message = f"the input cannot be read: {error}"
-            raise ApplicationError(message, type="InvalidInput", non_retryable=True) from None
-        pinned = await self._pin(args, options)
+            revision = _revision(options)
+        except ValueError as error:
+            message = f"the input cannot be read: {legible(str(error), 500)}"
+            self._refused = ApplicationError(message, type="InvalidInput", non_retryable=True)
+            raise self._refused from None
+        pinned = await self._pin(args, revision)
         program, content = _program(pinned)
         if content is not None and "input" in content:
             value = content["input"]
@@ -96,15 +102,14 @@ class DslWorkflow:
         error = execution.error
         if error is None:
             raise CancelledError("cancelled")
-        report = {"status": execution.status, "step": error.step, "saga": execution.saga}
+        saga = execution.saga[-_MOST_REPORTED:]
+        report = {"status": execution.status, "step": error.step, "saga": saga}
         raise ApplicationError(
             error.message, error.details, report, type=error.type, non_retryable=True
         )
 
-    async def _pin(self, args: collections.abc.Sequence[RawValue], options: Any) -> bytes:
+    async def _pin(self, args: collections.abc.Sequence[RawValue], revision: str | None) -> bytes:
         """Which definition, by value."""
-        given = cast("dict[str, Any]", options) if isinstance(options, dict) else {}
-        revision = given.get("revision")
         try:
             pinned: RawValue = await workflow.execute_local_activity(
                 RESOLVE,
@@ -138,8 +143,8 @@ class DslWorkflow:
     def _signal(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
         try:
             payload = _decode(args[0]) if args else None
-        except Exception:  # what is no JSON fits nothing; it must not fail the task
-            self._mailbox.refuse(name)
+        except ValueError as error:  # it must not fail the task
+            self._mailbox.refuse(name, legible(str(error), 200))
             return
         self._mailbox.deliver(name, payload)
         if self._execution is not None:
@@ -161,4 +166,13 @@ def _decode(value: RawValue | None) -> Any:
     """The value of an argument; an empty object where there is none."""
     if value is None:
         return {}
-    return workflow.payload_converter().from_payload(value.payload)
+    return value_of(value.payload)
+
+
+def _revision(options: Any) -> str | None:
+    """The revision that argument 2 asks for."""
+    given = cast("dict[str, Any]", options) if isinstance(options, dict) else {}
+    revision = given.get("revision")
+    if revision is not None and not isinstance(revision, str):
+        raise ValueError("the revision in argument 2 is no text")
+    return revision

@@ -5,6 +5,7 @@ variable, which the SDK copies into the threads of synchronous activities.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar, overload
@@ -13,6 +14,8 @@ import temporalio.activity
 import temporalio.api.common.v1
 import temporalio.converter
 import temporalio.worker
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 __all__ = [
@@ -32,6 +35,9 @@ ARGS_HEADER = "temporal-dsl-args"
 """Header that says: these payloads are positional arguments, even if there is one object only."""
 
 T = TypeVar("T")
+
+_MOST_BYTES = 2 * 1024 * 1024 - 4096
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +85,34 @@ class _Inbound(temporalio.worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: temporalio.worker.ExecuteActivityInput) -> Any:
         # Never reset: each task runs in an asyncio task, and so in a context, of its own.
         _headers.set(_read(input.headers))
-        return await super().execute_activity(input)
+        try:
+            return _as_payload(await super().execute_activity(input))
+        except ApplicationError as error:
+            if error.type is None or not error.type.startswith("dsl.") or error.details:
+                raise
+            # Which attempt it was tells whether one before it may have acted.
+            attempt = temporalio.activity.info().attempt
+            raise ApplicationError(
+                error.message, attempt, type=error.type, non_retryable=error.non_retryable
+            ) from None
+
+
+def _as_payload(result: Any) -> Any:
+    """A result of plain JSON as a payload: its maps keep their order, and its size is bounded."""
+    if result is None or isinstance(result, RawValue):
+        return result
+    try:
+        data = _encode(result).encode()
+    except TypeError:
+        return result  # the worker's own converter knows what it is
+    except (ValueError, RecursionError) as error:
+        # The act is done: another attempt would do it again and fail again.
+        message = f"the result cannot be written as JSON: {error}"
+        raise ApplicationError(message, type="dsl.InvalidResult", non_retryable=True) from None
+    if len(data) > _MOST_BYTES:
+        message = f"the result has {len(data):,} bytes, {_MOST_BYTES:,} are allowed"
+        raise ApplicationError(message, type="dsl.InvalidResult", non_retryable=True)
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 
 def positional_arguments() -> bool:

@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from interpreter.cli import init, query, run, schema, signal, status, validate, worker
+from interpreter.cli import init, query, results, run, schema, signal, status, validate, worker
 from interpreter.cli.errors import CliError, Exit, Interrupted
 from interpreter.cli.options import Settings, hoist, wants_json
 
@@ -39,7 +39,18 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
+_EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    the run failed, undone or not, or a result could not be written
+  2    a wrong definition, wrong options or wrong data
+  3    the run is suspended
+  4    the server or a worker cannot be reached
+  130  interrupted
+"""
+
+
+@app.callback(epilog=_EXIT_CODES)
 def _settings(
     context: typer.Context,
     output: Annotated[
@@ -95,22 +106,30 @@ def main() -> NoReturn:
     arguments = hoist(sys.argv[1:])
     try:
         code = _main(arguments)
-        sys.stdout.flush()
+        if code == Exit.DONE and (error := results.lost()):
+            code = _end([], error.message, error.code)
     except (BrokenPipeError, SystemExit):  # which is what Typer makes of it
         code = Exit.DONE  # whoever read our results has seen enough
     except Exception as bug:
-        if "--debug" in arguments:
-            raise
-        code = _end(
-            arguments,
-            f"{type(bug).__name__}: {bug}",
-            Exit.FAILED,
-            "this is a bug of temporal-dsl: run it again with --debug, and report what it prints",
-        )
+        code = _failed(arguments, bug)
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     # A process that used the SDK may crash in the interpreter's shutdown: there is none.
     os._exit(code)
+
+
+def _failed(arguments: Sequence[str], bug: Exception) -> int:
+    """What nobody expected, except that Typer may have written to a disk that is full."""
+    if isinstance(bug, OSError) and (error := results.lost()):
+        return _end([], error.message, error.code)
+    if "--debug" in arguments:
+        raise bug
+    return _end(
+        arguments,
+        f"{type(bug).__name__}: {bug}",
+        Exit.FAILED,
+        "this is a bug of temporal-dsl: run it again with --debug, and report what it prints",
+    )
 
 
 def _main(arguments: Sequence[str]) -> int:
@@ -120,7 +139,7 @@ def _main(arguments: Sequence[str]) -> int:
             raise Interrupted
         return result if isinstance(result, int) else Exit.DONE
     except CliError as error:
-        return _end(arguments, error.message, error.code, error.hint)
+        return _end(arguments, error.message, error.code, error.hint, error.more)
     except (typer.Abort, KeyboardInterrupt, Interrupted):
         return _end(arguments, "interrupted", Exit.INTERRUPTED)
     except typer.TyperException as error:
@@ -139,13 +158,24 @@ def _misused(arguments: Sequence[str], error: typer.TyperException) -> int:
     return _end(arguments, message[:1].lower() + message[1:].rstrip("."), Exit.WRONG_INPUT, hint)
 
 
-def _end(arguments: Sequence[str], message: str, code: Exit, hint: str | None = None) -> int:
-    """Says why there is no result: to people, and with `-o json` to programs."""
+def _end(
+    arguments: Sequence[str],
+    message: str,
+    code: Exit,
+    hint: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> int:
+    """Says why there is no result: to people, and with `-o json` to programs.
+
+    Args:
+        more: What only programs get, beside the error.
+    """
     print(f"error: {message}" if code != Exit.INTERRUPTED else message, file=sys.stderr)
     if hint:
         print(f"  hint: {hint}", file=sys.stderr)
     if wants_json(arguments):
         error = {"message": message, "hint": hint, "exit_code": int(code)}
-        print(json.dumps({"error": error}, ensure_ascii=False, indent=2))
-        sys.stdout.flush()
+        document = {"error": error} | dict(more or {})
+        with contextlib.suppress(CliError):  # it was said on standard error
+            results.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
     return code

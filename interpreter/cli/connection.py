@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import Any
 
 from temporalio.client import Client, TLSConfig
@@ -17,6 +18,13 @@ __all__ = ["configured", "connect", "rpc_error"]
 
 _PATIENCE = 10.0
 _REFUSED = 1.0
+_HINT = (
+    "name one with --address, start one with `temporal server start-dev`, "
+    "or use `temporal-dsl run`, which brings its own"
+)
+_OTHER = "name one with --address; if it wants TLS, say --tls"
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = 4  # the type of the frame that an HTTP/2 server begins with, at its fourth byte
 
 
 def _config(settings: Settings) -> dict[str, Any]:
@@ -52,23 +60,30 @@ def configured(settings: Settings) -> bool:
     return bool(_config(settings).get("target_host"))
 
 
-async def connect(settings: Settings) -> Client:
+async def connect(settings: Settings, hint: str = _HINT) -> Client:
     """Connects to the server that was named, else to localhost:7233.
+
+    Args:
+        settings: What names it.
+        hint: What to do where there is none.
 
     Raises:
         CliError: if it cannot be reached.
     """
     config = _config(settings)
     address = config.pop("target_host", None) or "localhost:7233"
-    unreachable = CliError(
-        f"no Temporal server answers at {address}",
-        Exit.UNREACHABLE,
-        "name one with --address, start one with `temporal server start-dev`, "
-        "or use `temporal-dsl run`, which brings its own",
-    )
+    unreachable = CliError(f"no Temporal server answers at {address}", Exit.UNREACHABLE, hint)
     host, port = _host_and_port(address)
-    if "http_connect_proxy_config" not in config and not await _listens(host, port):
-        raise unreachable
+    if "http_connect_proxy_config" not in config:
+        plain = not config.get("tls") and not config.get("api_key")
+        match await _answer(host, port, plain):
+            case _Answer.NONE:
+                raise unreachable
+            case _Answer.OTHER:
+                message = f"what answers at {address} is no Temporal server"
+                raise CliError(message, Exit.UNREACHABLE, _OTHER)
+            case _Answer.MAYBE:
+                pass
     try:
         connecting = asyncio.wait_for(Client.connect(address, **config), _PATIENCE)
         return await told(connecting, f"connecting to {address}")
@@ -84,21 +99,38 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _listens(host: str, port: int) -> bool:
-    """Whether anybody takes a connection: the SDK would try for ten seconds."""
+class _Answer(Enum):
+    NONE = auto()
+    """Nobody takes a connection."""
+    OTHER = auto()
+    """Somebody who does not speak HTTP/2."""
+    MAYBE = auto()
 
-    async def attempt() -> bool:
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except (OSError, UnicodeError):
-            return False
-        writer.close()
-        return True
 
+async def _answer(host: str, port: int, plain: bool) -> _Answer:
+    """Who takes a connection: the SDK would try for ten seconds."""
     # A name that takes long to resolve is not waited for by those who wait for this.
-    trying = asyncio.ensure_future(attempt())
-    await asyncio.wait((trying,), timeout=_REFUSED)
-    return trying.done() and trying.result()
+    opening = asyncio.ensure_future(asyncio.open_connection(host, port))
+    await asyncio.wait((opening,), timeout=_REFUSED)
+    if not opening.done() or isinstance(opening.exception(), OSError | UnicodeError):
+        return _Answer.NONE
+    reader, writer = opening.result()
+    try:
+        return await _greeted(reader, writer) if plain else _Answer.MAYBE
+    finally:
+        writer.close()
+
+
+async def _greeted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Answer:
+    """Whether HTTP/2 is answered with HTTP/2; who says nothing may be a slow server."""
+    writer.write(_GREETING)
+    try:
+        frame = await asyncio.wait_for(reader.readexactly(4), _REFUSED / 2)
+    except asyncio.IncompleteReadError as error:
+        return _Answer.OTHER if error.partial else _Answer.MAYBE
+    except (TimeoutError, OSError):
+        return _Answer.MAYBE
+    return _Answer.MAYBE if frame[3] == _SETTINGS else _Answer.OTHER
 
 
 def rpc_error(error: RPCError, what: str) -> CliError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 __all__ = ["CliError", "Exit", "Interrupted"]
 
@@ -28,15 +30,21 @@ class CliError(Exception):
         message: What was wrong, and where.
         code: The exit code.
         hint: What to do next.
+        more: What programs get beside the error.
     """
 
     def __init__(
-        self, message: str, code: Exit = Exit.WRONG_INPUT, hint: str | None = None
+        self,
+        message: str,
+        code: Exit = Exit.WRONG_INPUT,
+        hint: str | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.hint = hint
+        self.more = more
 
 
 class Interrupted(Exception):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.client import WorkflowFailureError, WorkflowHandle
@@ -14,10 +15,12 @@ from temporalio.service import RPCError
 
 from interpreter.cli import render
 from interpreter.cli.connection import rpc_error
+from interpreter.cli.retries import Retried, retried
 
 __all__ = ["Followed", "follow"]
 
 _PERIOD = 0.1
+_DESCRIBED = 1.0
 
 
 @dataclass(slots=True)
@@ -28,41 +31,41 @@ class Followed:
         state: What the last `status` query gave.
         result: Its output, where it completed.
         failure: What Temporal says of its end, where it failed: type and message.
-        seconds: How long it was watched.
+        seconds: How long it took, as the server says.
         open: Whether it goes on: it is suspended.
     """
 
-    state: dict[str, Any]
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
     result: Any = None
     failure: tuple[str, str] | None = None
     seconds: float = 0
     open: bool = False
 
 
-async def follow(handle: WorkflowHandle[Any, Any]) -> Followed:
-    """Shows a run's tree on standard error until it ends or is suspended."""
+async def follow(
+    handle: WorkflowHandle[Any, Any], saw: Callable[[dict[str, Any]], None] | None = None
+) -> Followed:
+    """Shows a run's tree on standard error until it ends or is suspended.
+
+    Args:
+        handle: The run.
+        saw: Gets every state, for those who want the last even if this is interrupted.
+    """
     began = time.monotonic()
+    followed = Followed()
     ended = asyncio.ensure_future(handle.result())
-    followed = Followed({})
     with render.RunView() as view:
-        while True:
-            with contextlib.suppress(RPCError):
-                followed.state = await handle.query("status")
-                view.show(followed.state)
-            if ended.done():
-                break
-            if followed.state.get("status") == "suspended" and _only_suspended(followed.state):
-                ended.cancel()
-                followed.open = True
-                break
-            await asyncio.wait([ended], timeout=_PERIOD)
-        if ended.done() and not followed.open:
-            with contextlib.suppress(RPCError):
-                followed.state = await handle.query("status")
-                view.show(followed.state)
-    followed.seconds = time.monotonic() - began
+
+        def show(state: dict[str, Any], again: list[Retried]) -> None:
+            view.show(state, again)
+            if saw is not None:
+                saw(state)
+
+        await _watch(handle, ended, followed, show)
     if followed.open:
+        ended.cancel()
         return followed
+    followed.seconds = await _duration(handle) or time.monotonic() - began
     try:
         followed.result = ended.result()
     except WorkflowFailureError as error:
@@ -70,6 +73,45 @@ async def follow(handle: WorkflowHandle[Any, Any]) -> Followed:
     except RPCError as error:
         raise rpc_error(error, f"{handle.id} cannot be followed") from None
     return followed
+
+
+async def _watch(
+    handle: WorkflowHandle[Any, Any],
+    ended: asyncio.Future[Any],
+    followed: Followed,
+    show: Callable[[dict[str, Any], list[Retried]], None],
+) -> None:
+    """Shows the run until it ended or nothing goes on in it."""
+    described = time.monotonic()  # a run that fails at all does not at once
+    again: list[Retried] = []
+    over = False
+    while not over:
+        over = ended.done()  # before it is asked: the last answer is that of its end
+        if over:
+            again = []
+        elif time.monotonic() - described > _DESCRIBED:
+            described = time.monotonic()
+            with contextlib.suppress(RPCError):
+                again = retried(await handle.describe())
+        with contextlib.suppress(RPCError):
+            followed.state = await handle.query("status")
+            show(followed.state, again)
+        if over:
+            return
+        if followed.state.get("status") == "suspended" and _only_suspended(followed.state):
+            followed.open = not ended.done()
+            over = followed.open
+        else:
+            await asyncio.wait([ended], timeout=_PERIOD)
+
+
+async def _duration(handle: WorkflowHandle[Any, Any]) -> float | None:
+    """The seconds from a run's start to its end."""
+    with contextlib.suppress(RPCError):
+        described = await handle.describe()
+        if described.close_time is not None:
+            return (described.close_time - described.start_time).total_seconds()
+    return None
 
 
 def _only_suspended(state: dict[str, Any]) -> bool:

@@ -34,7 +34,7 @@ def read_json(given: str | None, option: str) -> Any:
     if len(text) > _MAX_JSON:
         raise CliError(f"{name}: over {_MAX_JSON:,} characters of JSON")
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise CliError(
             f"{name}:{error.lineno}:{error.colno}: this is no JSON: {_what_is_wrong(error)}",
@@ -42,6 +42,8 @@ def read_json(given: str | None, option: str) -> Any:
         ) from None
     except RecursionError:
         raise CliError(f"{name}: nested more than {_MAX_DEPTH} levels deep") from None
+    except _Twice as error:
+        raise CliError(f"{name}: an object has the key {json.dumps(str(error))} twice") from None
     except ValueError as error:
         raise CliError(f"{name}: this is no JSON: {error}") from None
     _check(value, name)
@@ -105,6 +107,19 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no number there")
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(key)
+        found[key] = value
+    return found
+
+
+class _Twice(Exception):
+    """A key that an object has twice."""
+
+
 def files_of(paths: Sequence[Path]) -> list[Path]:
     """The files to read definitions from; one that is not there is reported when it is read.
 
@@ -138,7 +153,9 @@ def registry(modules: Sequence[str]) -> ActivityRegistry:
         CliError: if a module cannot be loaded.
     """
     from interpreter.activities import ActivityModuleError, ActivityRegistry
+    from interpreter.cli import results
 
+    results.keep_apart()  # what authors' code prints is no result
     try:
         return ActivityRegistry.load(modules)
     except ActivityModuleError as error:
@@ -158,5 +175,8 @@ def load_or_exit(paths: Sequence[Path], activities: ActivityRegistry | None) -> 
     render.diagnostics(loaded.diagnostics)
     if not loaded.ok:
         what = ", ".join(map(str, paths)) if len(paths) < 4 else f"{len(paths)} files"
-        raise CliError(f"{what} cannot run: {render.summary(loaded.diagnostics)}")
+        raise CliError(
+            f"{what} cannot run: {render.summary(loaded.diagnostics)}",
+            more={"diagnostics": render.records(loaded.diagnostics)},
+        )
     return loaded

@@ -108,7 +108,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
 def wants_json(hoisted: Sequence[str]) -> bool:
     """Whether arguments that `hoist` gave ask for JSON, even where they cannot be parsed."""
     wanted = ""
-    for argument, following in zip(hoisted, [*hoisted[1:], ""], strict=True):
+    for argument, following in zip(hoisted, [*hoisted, ""][1:], strict=True):
         if argument == "--":
             break
         if argument in ("-o", "--output"):

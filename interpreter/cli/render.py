@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -12,8 +13,22 @@ from rich.text import Text
 
 from dsl.diagnostics import Diagnostic, Severity
 from dsl.source import Span
+from interpreter.cli import results
 
-__all__ = ["RunView", "diagnostics", "note", "outcome", "result", "status", "summary"]
+if TYPE_CHECKING:
+    from interpreter.cli.retries import Retried
+
+__all__ = [
+    "RunView",
+    "diagnostics",
+    "note",
+    "outcome",
+    "records",
+    "result",
+    "status",
+    "summary",
+    "where",
+]
 
 _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -40,7 +55,25 @@ def note(text: str, style: str = "") -> None:
 
 def result(value: Any) -> None:
     """The result of a command, as JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    results.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def records(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+    """Diagnostics for programs."""
+    return [_record(diagnostic) for diagnostic in found]
+
+
+def _record(diagnostic: Diagnostic) -> dict[str, Any]:
+    position = diagnostic.source.position(diagnostic.span.start)
+    return {
+        "code": diagnostic.code,
+        "severity": str(diagnostic.severity),
+        "file": diagnostic.source.name,
+        "line": position.line,
+        "column": position.column,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+    }
 
 
 def diagnostics(found: Sequence[Diagnostic]) -> None:
@@ -56,6 +89,12 @@ def summary(found: Sequence[Diagnostic]) -> str:
     parts = [_plural(errors, "error")] if errors else []
     parts += [_plural(warnings, "warning")] if warnings else []
     return ", ".join(parts) or "no problems"
+
+
+def where(found: Sequence[Diagnostic], files: int) -> str:
+    """In which of so many files diagnostics are; nothing where there are none."""
+    names = dict.fromkeys(diagnostic.source.name for diagnostic in found)
+    return f"{len(names)} of {files} files" if names and files > 1 else ", ".join(names)
 
 
 def _plural(count: int, word: str) -> str:
@@ -106,7 +145,7 @@ class RunView:
 
     def __init__(self) -> None:
         self._live = Live(console=_ERR, auto_refresh=False) if _ERR.is_terminal else None
-        self._said: set[tuple[str, str]] = set()
+        self._said: set[tuple[str, str | int]] = set()
 
     def __enter__(self) -> RunView:
         if self._live is not None:
@@ -117,23 +156,74 @@ class RunView:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, state: dict[str, Any]) -> None:
-        """Shows the state that a `status` query gave."""
+    def show(self, state: dict[str, Any], again: Sequence[Retried] = ()) -> None:
+        """Shows the state that a `status` query gave, and the activities that are tried again."""
         if self._live is not None:
-            lines = [_line(step, depth) for step, depth in _walk(state.get("steps", []))]
-            self._live.update(Text("\n").join(lines), refresh=True)
+            self._live.update(Text("\n").join(_tree(state, again)), refresh=True)
             return
-        for step, depth in _walk(state.get("steps", [])):
-            said = (step["path"], step["status"])
-            if step["status"] not in ("pending", "running") and said not in self._said:
-                self._said.add(said)
-                _ERR.print(_line(step, depth))
+        for step, depth in _in_time(state):
+            if step["status"] not in ("pending", "running"):
+                self._say((step["path"], step["status"]), _line(step, depth))
+        for one in again:
+            self._say((one.step, one.attempt), _retry(one))
+
+    def _say(self, what: tuple[str, str | int], line: Text) -> None:
+        """Prints a line once."""
+        if what not in self._said:
+            self._said.add(what)
+            _ERR.print(line)
 
 
 def _walk(steps: list[dict[str, Any]], depth: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
     for step in steps:
         yield step, depth
         yield from _walk(step.get("steps", []), depth + 1)
+
+
+def _in_time(state: dict[str, Any]) -> list[tuple[dict[str, Any], int]]:
+    """The steps of a run as they ended, those inside others before them; then as they were undone.
+
+    What has not ended comes last.
+    """
+    undone = {entry["step"]: n for n, entry in enumerate(state.get("compensations", []))}
+
+    def key(item: tuple[dict[str, Any], int]) -> tuple[bool, float]:
+        step, _ = item
+        if step["status"] in ("compensated", "compensation_failed"):
+            return True, undone.get(step["path"], math.inf)
+        late = step["status"] in ("waiting", "suspended")
+        return False, math.inf if late else step.get("ended", 0.0)
+
+    return sorted(_inside_first(state.get("steps", [])), key=key)
+
+
+def _inside_first(
+    steps: list[dict[str, Any]], depth: int = 0
+) -> Iterator[tuple[dict[str, Any], int]]:
+    for step in steps:
+        yield from _inside_first(step.get("steps", []), depth + 1)
+        yield step, depth
+
+
+def _tree(state: dict[str, Any], again: Sequence[Retried]) -> list[Text]:
+    """The steps of a run in their order, with the activities that are tried again."""
+    waiting = {one.step: one for one in again}
+    lines: list[Text] = []
+    for step, depth in _walk(state.get("steps", [])):
+        one = waiting.pop(step["path"], None)
+        lines.append(_line(step, depth) if one is None else _retry(one, depth))
+    return lines + [_retry(one) for one in waiting.values()]
+
+
+def _retry(one: Retried, depth: int = 0) -> Text:
+    line = Text("  " * depth + "  ")
+    line.append("↻ ", style="yellow")
+    line.append(one.step)
+    line.append(f"  {one.activity}", style="dim")
+    line.append(f"  attempt {one.attempt} after {one.after}", style="yellow")
+    if one.wait >= 1:
+        line.append(f"  in {_seconds(one.wait)}", style="dim")
+    return line
 
 
 def _line(step: dict[str, Any], depth: int) -> Text:
@@ -177,36 +267,54 @@ def outcome(
     # One that Temporal ended (terminated, timed out) did not come to an end of its own.
     ended = status if status in ("compensated", "compensation_failed", "cancelled") else "failed"
     error = state.get("error") or {"type": failure[0], "message": failure[1]}
-    at = f" at {error['step']}" if error.get("step") else ""
+    place = error.get("step") or _place(state.get("steps", []), error)
+    at = f" at {place}" if place else ""
     note(f"{name} {ended.replace('_', ' ')}{at}: {error['type']}: {error['message']}", "red")
     saga = state.get("compensations", [])
     undone = [entry["step"] for entry in saga if entry["compensation"] == "compensated"]
     failed = [entry["step"] for entry in saga if entry["compensation"] == "failed"]
     if undone:
-        note(f"undone, the last first: {', '.join(undone)}", "yellow")
+        note(f"undone: {', '.join(undone)}", "yellow")
     elif status == "failed":
         note("nothing had to be undone")
     if failed:
         note(f"could not be undone: {', '.join(failed)}", "red")
 
 
-def status(state: dict[str, Any]) -> None:
-    """The state of a run on standard output."""
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(
-        Text(f"{state['definition']}  {state['status']}  revision {state.get('revision', '?')}")
-    )
-    for step, depth in _walk(state.get("steps", [])):
-        out.print(_line(step, depth))
+def _place(steps: list[dict[str, Any]], error: dict[str, Any]) -> str | None:
+    """The path of the innermost step that ended with an error."""
+    found = [step for step, _ in _inside_first(steps) if _raised(step, error)]
+    return found[0]["path"] if found else None
+
+
+def _raised(step: dict[str, Any], error: dict[str, Any]) -> bool:
+    own = step.get("error")
+    same = own is not None and all(own[name] == error[name] for name in ("type", "message"))
+    return same and step["status"] != "caught"
+
+
+def status(state: dict[str, Any], again: Sequence[Retried] = ()) -> None:
+    """The state of a run on standard output, with the activities that are tried again."""
+    out = Console(file=results.stream(), highlight=False, soft_wrap=True)
+    with out.capture() as capture:
+        for line in _status(state, again):
+            out.print(line)
+    results.write(capture.get())
+
+
+def _status(state: dict[str, Any], again: Sequence[Retried]) -> Iterator[Text]:
+    revision = state.get("revision", "?")
+    yield Text(f"{state['definition']}  {state['status']}  revision {revision}")
+    yield from _tree(state, again)
     for entry in state.get("compensations", []):
-        out.print(Text(f"  ↶ {entry['step']}  {entry['compensation']}"))
+        yield Text(f"  ↶ {entry['step']}  {entry['compensation']}")
     kept = state.get("signals", {}).get("kept", {})
     refused = state.get("signals", {}).get("refused", {})
     for words, counted in (("kept", kept), ("refused", refused)):
         for name, count in counted.items():
-            out.print(Text(f"  signal {name}: {count} {words}"))
+            yield Text(f"  signal {name}: {count} {words}")
     for fault in state.get("suspended", []):
-        out.print(Text(f"  suspended at {fault['step']}: {fault['fault']}: {fault['message']}"))
+        yield Text(f"  suspended at {fault['step']}: {fault['fault']}: {fault['message']}")
     error = state.get("error")
     if error:
-        out.print(Text(f"  {error['type']}: {error['message']}"))
+        yield Text(f"  {error['type']}: {error['message']}")

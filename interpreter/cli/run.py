@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from interpreter.cli.follow import Followed
 
 __all__ = ["register"]
+
+_HINT = (
+    "name one with --address, start one with `temporal server start-dev`, "
+    "or name none: then `run` brings its own"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +52,8 @@ def run(
     from interpreter.cli import inputs
 
     settings = context.find_object(Settings) or Settings()
+    if id == "":
+        raise CliError("--id: it must not be empty", hint="leave it out, and there is one")
     if path.is_dir():
         raise CliError(f"{path} is a folder: name a file")
     modules = activities or inputs.activities_beside([path])
@@ -72,6 +80,29 @@ def _chosen(definitions: list[Definition], name: str | None, path: Path) -> Defi
     raise CliError(f"{path} has no definition named {name}", hint=f"it has: {known}")
 
 
+def _with_compensation(definitions: list[Definition], steps: list[dict[str, Any]]) -> list[str]:
+    """The paths of the completed steps that have a compensation."""
+    ids = {one for definition in definitions for one in _compensated(definition.model_dump())}
+    found: list[str] = []
+    for step in steps:
+        if step["status"] == "completed" and step["path"].rpartition(".")[2] in ids:
+            found.append(step["path"])
+        found += _with_compensation(definitions, step.get("steps", []))
+    return found
+
+
+def _compensated(content: Any) -> Iterator[str]:
+    """The ids of the steps in a part of a definition that have a compensation."""
+    if isinstance(content, dict):
+        content = cast("dict[str, Any]", content)
+        if content.get("compensate") and content.get("id"):
+            yield content["id"]
+        content = list(content.values())
+    if isinstance(content, list):
+        for inner in cast("list[Any]", content):
+            yield from _compensated(inner)
+
+
 class _Job:
     def __init__(
         self,
@@ -91,6 +122,7 @@ class _Job:
         self.queue = "dsl"
         self.path: Path | None = None  # where the run may outlive this command
         self.started = False
+        self.state: dict[str, Any] = {}  # the last that is known
 
     def run(self, path: Path, temporal: str | None) -> int:
         """Runs it, on the server that was named or on one of its own."""
@@ -105,7 +137,7 @@ class _Job:
             if configured(self.settings):
                 self.path = path
                 self.queue = f"{TASK_QUEUE}-run-{uuid.uuid4().hex[:8]}"  # nobody else's worker
-                client = loop.run(connect(self.settings))
+                client = loop.run(connect(self.settings, _HINT))
                 try:
                     return loop.run(self.work(client))
                 except (Interrupted, KeyboardInterrupt):
@@ -121,6 +153,10 @@ class _Job:
                 raise CliError(message, Exit.UNREACHABLE) from None
             try:
                 return loop.run(self.work(server.client))
+            except (Interrupted, KeyboardInterrupt):
+                if self.started:
+                    render.note(self.left())
+                raise
             finally:
                 loop.finish(server.shutdown())
 
@@ -166,7 +202,11 @@ class _Job:
         except RPCError as error:
             raise rpc_error(error, f"{self.name} was not started") from None
         self.started = True
-        return await follow(handle)
+        return await follow(handle, self.saw)
+
+    def saw(self, state: dict[str, Any]) -> None:
+        """Remembers a state, for those who interrupt it."""
+        self.state = state
 
     def to_go_on(self, path: Path) -> str:
         """What to do with a run that is left open on a server."""
@@ -175,6 +215,12 @@ class _Job:
             f"  temporal-dsl worker --definitions {path} --task-queue {self.queue}\n"
             f"To end it: temporal workflow cancel --workflow-id {self.id}, with that worker running"
         )
+
+    def left(self) -> str:
+        """What is left of a run whose server ends before it."""
+        said = "the embedded server ends here, and the run with it: what was done is not undone"
+        done = _with_compensation(self.definitions, self.state.get("steps", []))
+        return f"{said}: {', '.join(done)}" if done else said
 
     def suspended(self, state: dict[str, Any]) -> int:
         from interpreter.cli import render

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from interpreter.cli.errors import Exit
 from interpreter.cli.options import Settings
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from interpreter.cli.retries import Retried
 
 __all__ = ["register"]
 
@@ -46,7 +51,20 @@ async def _status(settings: Settings, id: str, follow: bool) -> int:
             render.outcome(state["definition"], state, followed.seconds, followed.failure)
         code = Exit.SUSPENDED if followed.open else Exit.FAILED if followed.failure else Exit.DONE
     elif not settings.json:
-        render.status(state)
+        render.status(state, await _again(client, id))
     if settings.json:
         render.result(state)
     return code
+
+
+async def _again(client: Client, id: str) -> list[Retried]:
+    """The activities of a run that are tried again."""
+    from temporalio.service import RPCError
+
+    from interpreter.cli.connection import rpc_error
+    from interpreter.cli.retries import retried
+
+    try:
+        return retried(await client.get_workflow_handle(id).describe())
+    except RPCError as error:
+        raise rpc_error(error, f"{id} cannot be described") from None

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from temporalio import workflow
-from temporalio.common import Priority
+from temporalio.common import Priority, RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
 from dsl.steps import ActivityStep
@@ -15,7 +15,7 @@ from interpreter.errors import Fault, StepError, from_activity
 from interpreter.evaluation import Duration, evaluate
 from interpreter.headers import Positional
 from interpreter.nodes import Node, Place
-from interpreter.payloads import payload
+from interpreter.payloads import MAX_BYTES, payload, value_of
 from interpreter.retries import ONCE
 from interpreter.saga import Entry
 from interpreter.scope import Act, Rec, Stopped, Token
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ActivityNode"]
 
 _MAX_ID = 1000
+_MAX_FAIRNESS_KEY = 64
 _PATIENCE = 120.0
 """How long it is tried whether a worker registers the activity, in seconds."""
 _PAUSE = 5.0
@@ -95,6 +96,7 @@ class ActivityNode(Node):
             self.timeouts.append((name, duration))
 
     async def run(self, act: Act, rec: Rec) -> Any:
+        entry: Entry | None = None
         while True:
             arguments = None
             if self.arguments is not None:
@@ -103,27 +105,68 @@ class ActivityNode(Node):
                 if len(rec.path) > _MAX_ID:
                     message = f"the path of the step has {len(rec.path)} characters, over {_MAX_ID}"
                     raise Fault("LimitExceeded", message)
+                sent = self._sent(arguments)
                 name, options = self.activity, self.fixed
                 if self.varies:
                     name, options = await self._varying(act, rec)
-                return await self._act(act, rec, name, arguments, options)
+                # Undoing is registered before the activity is scheduled.
+                entry = self._registered(act, rec, arguments, entry)
+                return await self._act(act, rec, entry, name, sent, options)
             except Fault as fault:
+                entry = self._refused(entry, fault)
                 await act.execution.suspend(act, rec, fault)
+
+    def _sent(self, arguments: Any) -> list[RawValue]:
+        """The arguments as payloads."""
+        if arguments is None:
+            return []
+        if not self.positional:
+            return [payload(arguments, "the arguments")]
+        values = cast("list[Any]", arguments)
+        sent = Positional(payload(value, "the arguments") for value in values)
+        if sum(len(one.payload.data) for one in sent) > MAX_BYTES:
+            raise Fault("LimitExceeded", f"the arguments have more than {MAX_BYTES:,} bytes")
+        return sent
+
+    def _registered(self, act: Act, rec: Rec, arguments: Any, entry: Entry | None) -> Entry | None:
+        """The act's entry in the saga log; the one that is there, where it is tried again."""
+        if self.undo is None:
+            return None
+        if entry is None:
+            entry = Entry(self, self.undo, act, rec.path, arguments)
+            if not self.undo.late:
+                act.group.members.append(entry)
+        entry.status = "registered"
+        return entry
+
+    def _refused(self, entry: Entry | None, fault: Fault) -> Entry | None:
+        """What becomes of the entry where a worker refused the act: mostly it never ran."""
+        if entry is None or fault.ran:
+            if entry is not None:
+                entry.status = "failed"
+                entry.error = StepError(fault.type, fault.message).data()
+            return entry
+        entry.group.remove(entry)
+        return None
 
     async def _varying(self, act: Act, rec: Rec) -> tuple[str, dict[str, Any]]:
         """The activity's name and its options, where some of them are templates."""
         name, options = self.activity, dict(self.fixed)
         for option, duration in self.timeouts:
-            options[option] = timedelta(seconds=await duration.seconds(act, rec))
+            seconds = max(0.001, await duration.seconds(act, rec))
+            options[option] = timedelta(seconds=seconds)
         if self.task_queue is not None:
-            options["task_queue"] = str(await evaluate(act, rec, self.task_queue))
+            task_queue = str(await evaluate(act, rec, self.task_queue))
+            options["task_queue"] = _bounded(task_queue, "the task queue's name", _MAX_ID)
         if self.retries is not None and "retry_policy" not in options:
             options["retry_policy"] = await self.retries.evaluated(act, rec)
         if self.priority is not None:
             fairness = await evaluate(act, rec, self.fairness) if self.fairness else None
             options["priority"] = Priority(
                 priority_key=self.priority.priority_key,
-                fairness_key=None if fairness is None else str(fairness),
+                fairness_key=None
+                if fairness is None
+                else _bounded(str(fairness), "the fairness key", _MAX_FAIRNESS_KEY),
                 fairness_weight=self.priority.fairness_weight,
             )
         if self.chosen is not None:
@@ -147,20 +190,17 @@ class ActivityNode(Node):
             options["schedule_to_close_timeout"] = timedelta(seconds=left)
 
     async def _act(
-        self, act: Act, rec: Rec, name: str, arguments: Any, options: dict[str, Any]
+        self,
+        act: Act,
+        rec: Rec,
+        entry: Entry | None,
+        name: str,
+        sent: list[RawValue],
+        options: dict[str, Any],
     ) -> Any:
-        """Schedules the activity and waits until it settled. Its undoing is registered before."""
-        entry: Entry | None = None
-        if self.undo is not None:
-            entry = Entry(self, self.undo, act, rec.path, arguments)
-            if not self.undo.late:
-                act.group.members.append(entry)
+        """Schedules the activity, waits until it settled, and notes in the saga log how."""
         try:
-            output = await self._tried_here(act, rec, name, arguments, options)
-        except Fault:
-            if entry is not None:  # refused by the worker before it began
-                entry.group.remove(entry)
-            raise
+            output = await self._tried_here(act, rec, name, sent, options)
         except StepError as error:
             if entry is not None:
                 entry.status = "timed_out" if error.timed_out else "failed"
@@ -184,67 +224,63 @@ class ActivityNode(Node):
         return output
 
     async def _tried_here(
-        self, act: Act, rec: Rec, name: str, arguments: Any, options: dict[str, Any]
+        self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
     ) -> Any:
         """The act with the attempts that `retry.when` decides: they are one act with one key."""
         retries = self.retries
         if retries is None or retries.when is None:
-            return await self._registered(act, rec, name, arguments, options)
+            return await self._known(act, rec, name, sent, options)
         while True:
             try:
-                return await self._registered(act, rec, name, arguments, options)
+                return await self._known(act, rec, name, sent, options)
             except StepError as error:
                 if error.step is None:
                     error.step = self.id
                 seconds = await retries.wait_after(act, rec, error, rec.attempt)
                 if seconds is None:
                     raise
-                failed = error
-            try:
-                await act.execution.pause(act, rec, seconds, f"before the next try of {rec.path}")
-            except Stopped as stopped:
-                # Between attempts nothing is in flight, but an attempt may have acted.
-                raise Stopped(stopped.stop) from failed
+            await act.execution.pause(act, rec, seconds, f"before the next try of {rec.path}")
             rec.attempt += 1
 
-    async def _registered(
-        self, act: Act, rec: Rec, name: str, arguments: Any, options: dict[str, Any]
+    async def _known(
+        self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
     ) -> Any:
         """An attempt; one that no worker knows is tried again for a while: it may be deployed."""
         deadline: float | None = None
         while True:
             act.token.check()
             try:
-                return await self._attempt(act, rec, name, arguments, options)
+                return await self._attempt(act, rec, name, sent, options)
             except Fault as fault:
-                if fault.type != "UnregisteredActivity":
+                if fault.type != "UnregisteredActivity" or fault.ran:
                     raise
                 now = act.execution.clock()
                 deadline = now + _PATIENCE if deadline is None else deadline
                 if now >= deadline:
                     raise
                 rec.fault = fault.message
-                await act.execution.pause(act, rec, _PAUSE, f"{name} is not registered yet")
-                rec.fault = None
+            try:
+                summary = f"{name} is not registered yet"
+                await act.execution.pause(act, rec, _PAUSE, summary)
+            except Stopped as stopped:
+                raise (_NeverRan if rec.attempt == 1 else Stopped)(stopped.stop) from None
+            rec.fault = None
 
     async def _attempt(
-        self, act: Act, rec: Rec, name: str, arguments: Any, options: dict[str, Any]
+        self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
     ) -> Any:
-        if arguments is None:
-            sent: list[Any] = []
-        elif self.positional:
-            values = cast("list[Any]", arguments)
-            sent = Positional(payload(value, "the arguments") for value in values)
-        else:
-            sent = [payload(arguments, "the arguments")]
+        execution = act.execution
+        await execution.admit(act, rec, sum(len(one.payload.data) for one in sent))
         start = workflow.start_local_activity if self.local else workflow.start_activity
         handle: workflow.ActivityHandle[Any] = start(
-            name, args=sent, activity_id=rec.path, **options
+            name, args=sent, activity_id=rec.path, result_type=RawValue, **options
         )
-        stopper = _Stopper(act.token, handle)
+        # A local activity runs before anything is sent, and an attempt may have come before.
+        stopper = _Stopper(act.token, handle, certain=not self.local and rec.attempt == 1)
         try:
-            return await handle
+            result = await handle
         except FailureError as error:
+            execution.release()
             if self.local and isinstance(error, ActivityError) and error.cause is not None:
                 error = cast("FailureError", error.cause)  # all that a replay is told
             failure = from_activity(error)
@@ -255,9 +291,22 @@ class ActivityNode(Node):
             # The handle's own task was cancelled before it began: the act never ran.
             if act.token.stop is None or not stopper.never_ran:
                 raise
+            execution.release()
             raise stopper.stopped(act.token) from None
         finally:
             act.token.wake = None  # nothing is sent here: this also runs at an eviction
+        execution.release()
+        try:
+            return value_of(result.payload) if isinstance(result, RawValue) else None
+        except ValueError as error:
+            message = f"the result of {name} is no JSON: {error}"
+            raise Fault("InvalidResult", message, ran=True) from None
+
+
+def _bounded(text: str, what: str, most: int) -> str:
+    if not 0 < len(text.encode()) <= most:
+        raise Fault("LimitExceeded", f"{what} must have 1 to {most} bytes, has {len(text)}")
+    return text
 
 
 class _NeverRan(Stopped):
@@ -267,10 +316,13 @@ class _NeverRan(Stopped):
 class _Stopper:
     """Cancels an activity when its scope is stopped."""
 
-    __slots__ = ("handle", "never_ran", "scheduled_at")
+    __slots__ = ("certain", "handle", "never_ran", "scheduled_at")
 
-    def __init__(self, token: Token, handle: workflow.ActivityHandle[Any]) -> None:
+    def __init__(
+        self, token: Token, handle: workflow.ActivityHandle[Any], *, certain: bool
+    ) -> None:
         self.handle = handle
+        self.certain = certain
         self.never_ran = False
         self.scheduled_at = workflow.info().get_current_history_length()
         token.wake = self.cancel
@@ -285,7 +337,7 @@ class _Stopper:
     def stopped(self, token: Token) -> Stopped:
         """What the step ends with."""
         assert token.stop is not None
-        return (_NeverRan if self.never_ran else Stopped)(token.stop)
+        return (_NeverRan if self.never_ran and self.certain else Stopped)(token.stop)
 
 
 def _has_result(handle: workflow.ActivityHandle[Any]) -> bool:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.model.definition import Definition
 from dsl.steps import DoStep, SwitchStep
-from interpreter.errors import Returning
+from interpreter.errors import Fault, Returning
 from interpreter.evaluation import evaluate_bool
 from interpreter.nodes import Node, Place, sequence
+from interpreter.payloads import payload
 from interpreter.scope import Act, Rec
 
 if TYPE_CHECKING:
@@ -55,6 +56,24 @@ class RootNode(Node):
             raise
         await self.finish(act, rec)
         return output
+
+    async def _timed(self, act: Act, rec: Rec) -> Any:
+        try:
+            output = await super()._timed(act, rec)
+        except Returning as returning:
+            await self._check_output(act, rec, returning.value)
+            raise
+        await self._check_output(act, rec, output)
+        return output
+
+    async def _check_output(self, act: Act, rec: Rec, output: Any) -> None:
+        """An output that Temporal would not take suspends the run while it still can be undone."""
+        while True:
+            try:
+                payload(output, "the output")
+                return
+            except Fault as fault:
+                await act.execution.suspend(act, rec, fault)
 
     async def finish(self, act: Act, rec: Rec) -> None:
         await act.execution.all_ended(act, rec)

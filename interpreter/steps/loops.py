@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from temporalio import workflow
-
 from dsl.steps import BreakStep, ContinueStep, UntilStep, WhileStep
-from interpreter.errors import Fault, LoopExit, StepError
+from interpreter.errors import LoopExit, StepError
 from interpreter.evaluation import evaluate_bool
 from interpreter.nodes import Node, Place, sequence
 from interpreter.scope import Act, Rec
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
     from interpreter.program import Compiler
 
 __all__ = ["ExitNode", "LoopNode"]
-
-_MOST_WITHOUT_EVENT = 10_000
-"""Iterations without an event in the history after which a loop counts as one without end."""
 
 
 class LoopNode(Node):
@@ -42,18 +37,10 @@ class LoopNode(Node):
     async def run(self, act: Act, rec: Rec) -> Any:
         output: Any = None
         index = 0
-        events, since = 0, 0
         while self.before is None or await evaluate_bool(act, rec, self.before):
             act.token.check()
             if self.most is not None and index >= self.most:
                 raise StepError("MaxIterations", f"more than {self.most} iterations")
-            length = workflow.info().get_current_history_length()
-            if length != events:
-                events, since = length, index
-            elif index - since >= _MOST_WITHOUT_EVENT:
-                message = f"{_MOST_WITHOUT_EVENT} iterations in which nothing happened"
-                await act.execution.suspend(act, rec, Fault("LimitExceeded", message))
-                since = index
             iteration = act.iteration(rec, index, {self.index_name: index})
             try:
                 output = await sequence(self.body, iteration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dsl.durations import parse_time
+from dsl.durations import MAX_SECONDS, parse_time
 from dsl.steps import SleepStep, SleepUntilStep, WaitConditionStep, WaitSignalStep
 from interpreter.errors import Fault
 from interpreter.evaluation import evaluate, evaluate_bool
@@ -53,7 +53,8 @@ class SleepUntilNode(Node):
                 break
             message = "a time must be like 2030-01-01T09:00:00Z, or seconds since 1970"
             await act.execution.suspend(act, rec, Fault("ExpressionFailed", message))
-        seconds = time - act.execution.clock()
+        # Nobody waits longer than the longest duration.
+        seconds = min(time - act.execution.clock(), MAX_SECONDS)
         await act.execution.pause(act, rec, seconds, self.description or rec.path)
         return None
 
