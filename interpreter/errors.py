@@ -64,10 +64,11 @@ class StepError(Exception):
         *,
         final: bool = False,
     ) -> None:
+        message = legible(message)
         super().__init__(f"{type}: {message}")
-        self.type = type
+        self.type = legible(type, 200)
         self.message = message
-        self.details = details
+        self.details = details if details is None else _sendable(details)
         self.step = step
         self.final = final
         self.new = True  # no step has ended with it yet
@@ -191,9 +192,9 @@ def from_application(cause: ApplicationError) -> StepError | Fault:
             return Fault("UnregisteredActivity", cause.message, ran=_ran(cause))
         case _:
             return StepError(
-                legible(cause.type or "Error", 200),
-                legible(cause.message),
-                _sendable(_details(cause.details)),
+                cause.type or "Error",
+                cause.message,
+                _details(cause.details),
                 final=cause.non_retryable,
             )
 

@@ -50,6 +50,15 @@ async def _suspend(act: Act, rec: Rec, message: str) -> None:
     await act.execution.suspend(act, rec, Fault("ExpressionFailed", message))
 
 
+def _in_seconds(value: Any) -> float | None:
+    """A value as a duration, or None where it is none."""
+    if isinstance(value, str):
+        value = parse_duration(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= MAX_SECONDS else None
+
+
 class Duration:
     """A duration that is known at load, or a template that gives it.
 
@@ -70,12 +79,19 @@ class Duration:
             return self.constant
         assert self.template is not None
         while True:
-            value = await evaluate(act, rec, self.template)
-            if isinstance(value, str):
-                value = parse_duration(value)
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                value = -1
-            if 0 <= value <= MAX_SECONDS:
-                return value
+            seconds = _in_seconds(await evaluate(act, rec, self.template))
+            if seconds is not None:
+                return seconds
             message = "a duration must be like 30s, or seconds from 0 to 100 years"
             await _suspend(act, rec, message)
+
+    def seconds_or(self, act: Act, otherwise: float) -> float:
+        """Its value in seconds; `otherwise` where it cannot be had."""
+        if self.constant is not None:
+            return self.constant
+        assert self.template is not None
+        try:
+            seconds = _in_seconds(self.template.evaluate(act))
+        except ExpressionError:
+            return otherwise
+        return otherwise if seconds is None else seconds

@@ -41,7 +41,7 @@ def payload(value: Any, what: str) -> RawValue:
         raise Fault("LimitExceeded", f"{what} cannot be written as JSON: {error}") from None
     if len(data) > MAX_BYTES:
         size = f"{len(data):,} bytes, {MAX_BYTES:,} are allowed"
-        raise Fault("LimitExceeded", f"{what} have {size}")
+        raise Fault("LimitExceeded", f"{what}: {size}")
     return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 

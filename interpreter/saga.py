@@ -174,12 +174,8 @@ async def unwind(
     if group.empty():
         group.members.clear()
         return
-    # Whatever is wrong with the limit, and whoever cancels meanwhile: undoing is not lost.
-    held = act.inner(token=Token(None))
-    try:
-        seconds = LONGEST_UNDO if limit is None else await limit.seconds(held, rec)
-    except StepError:
-        seconds = LONGEST_UNDO
+    # Whatever is wrong with the limit: undoing is not lost for it.
+    seconds = LONGEST_UNDO if limit is None else limit.seconds_or(act, LONGEST_UNDO)
     shield = Token(None, execution.clock() + seconds)
     with execution.compensating():
         await _Unwinding(execution, shield, error).undo_group(group)

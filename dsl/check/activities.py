@@ -22,6 +22,8 @@ def check_activity(step: ActivityStep, node: Mapping, catalogue: Catalogue, repo
     known = catalogue.get(step.activity)
     if known is None:
         hint = did_you_mean(step.activity, catalogue) or "known: " + ", ".join(sorted(catalogue))
+        if not catalogue:
+            hint = "no activities were loaded: --activities MODULE, or activities.py beside it"
         message = f"there is no activity `{step.activity}`"
         report.add("DSL502", message, entry.value.span, hint)
         return

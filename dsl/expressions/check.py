@@ -10,6 +10,22 @@ from .rules import Reference
 __all__ = ["Scope", "check"]
 
 
+_NOT_VISIBLE = (
+    "only steps before it can be read, and those of an iteration or a branch only inside it"
+)
+_ELSEWHERE = {
+    "item": "`item` is in scope inside a `foreach`",
+    "index": "`index` is in scope inside a loop",
+    "error": "`error` is in scope in `catch`, `finally`, `compensate` and `retry.when`",
+    "attempt": "`attempt` is in scope in `retry.when` and in a body that is retried",
+    "payload": "`payload` is in scope in the `where` of a wait",
+    "signal": "`signal` is in scope in the `where` of a wait",
+    "step": "`step` is in scope in `compensate`",
+    "result": "`result` is in scope in `output`",
+    "status": "`status` is in scope in `finally`; that of a step is `steps.id.status`",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What an expression may read in one place of a definition.
@@ -55,7 +71,7 @@ def _check(reference: Reference, scope: Scope) -> Problem | None:
         case "steps" if path[1] not in scope.steps:
             if path[1] in scope.all_steps:
                 message = f"the step `{path[1]}` cannot be read here"
-                return Problem("step-not-visible", message, start, end)
+                return Problem("step-not-visible", message, start, end, _NOT_VISIBLE)
             hint = nearest(path[1], sorted(scope.steps)) or nearest(
                 path[1], sorted(scope.all_steps)
             )
@@ -66,7 +82,9 @@ def _check(reference: Reference, scope: Scope) -> Problem | None:
 
 
 def _unknown_name(name: str, start: int, end: int, scope: Scope) -> Problem:
-    if name in scope.variables:
+    if name in _ELSEWHERE:
+        hint = _ELSEWHERE[name]
+    elif name in scope.variables:
         hint = f"write `vars.{name}`"
     elif name in scope.steps:
         hint = f"write `steps.{name}.output`"

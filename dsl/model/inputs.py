@@ -102,10 +102,9 @@ def check_input(schema: dict[str, Any], value: Any) -> list[str]:
     validator: Any = _Validator(schema, registry=_NO_REMOTE)
     found: Iterable[ValidationError] = validator.iter_errors(value)
     errors = sorted(found, key=_place)
-    lines = [line for error in errors[:_MOST] for line in _lines(error)]
-    if len(errors) > _MOST:
-        lines.append(f"and {len(errors) - _MOST} more")
-    return lines
+    lines = list(dict.fromkeys(line for error in errors for line in _lines(error)))
+    more = len(lines) - _MOST
+    return lines if more <= 0 else [*lines[:_MOST], f"and {more} more"]
 
 
 def _pattern(validator: Any, pattern: Any, value: Any, schema: Any) -> Iterator[ValidationError]:

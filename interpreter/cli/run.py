@@ -80,14 +80,13 @@ def _chosen(definitions: list[Definition], name: str | None, path: Path) -> Defi
     raise CliError(f"{path} has no definition named {name}", hint=f"it has: {known}")
 
 
-def _with_compensation(definitions: list[Definition], steps: list[dict[str, Any]]) -> list[str]:
-    """The paths of the completed steps that have a compensation."""
-    ids = {one for definition in definitions for one in _compensated(definition.model_dump())}
+def _completed(steps: list[dict[str, Any]], ids: set[str]) -> list[str]:
+    """The paths of the completed steps with such ids."""
     found: list[str] = []
     for step in steps:
         if step["status"] == "completed" and step["path"].rpartition(".")[2] in ids:
             found.append(step["path"])
-        found += _with_compensation(definitions, step.get("steps", []))
+        found += _completed(step.get("steps", []), ids)
     return found
 
 
@@ -219,7 +218,8 @@ class _Job:
     def left(self) -> str:
         """What is left of a run whose server ends before it."""
         said = "the embedded server ends here, and the run with it: what was done is not undone"
-        done = _with_compensation(self.definitions, self.state.get("steps", []))
+        ids = {id for one in self.definitions for id in _compensated(one.model_dump())}
+        done = _completed(self.state.get("steps", []), ids)
         return f"{said}: {', '.join(done)}" if done else said
 
     def suspended(self, state: dict[str, Any]) -> int:

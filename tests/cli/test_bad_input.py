@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
 import shutil
@@ -150,7 +151,11 @@ def test_every_bad_file_is_reported(here: Path) -> None:
     assert done.code == 2
     assert "no.yaml:1:1: error DSL001" in done.err
     assert "other.yaml:1:1: error" in done.err
-    assert "2 errors" in done.err
+    assert done.err.endswith("\n2 errors in 2 of 3 files\n")
+    (here / "second.yaml").write_text(GOOD.replace("name: hello", "name: second"))
+    done = cli("validate", "good.yaml", "second.yaml", cwd=here)
+    assert done.err == "no problems in hello, second\n"
+    assert cli("validate", "other.yaml", cwd=here).err.endswith(" in other.yaml\n")
 
 
 def test_a_folder(here: Path) -> None:
@@ -236,6 +241,7 @@ INPUTS: dict[str, tuple[str, str]] = {
     "a folder": ("@.", r"error: \.: is a directory"),
     "no name": ("@", r"error: (--input|\.): "),
     "a bad file": ("@input.json", r"error: input\.json:2:3: this is no JSON: "),
+    "a key twice": ('{"who": "me", "x": {"y": 1, "y": 2}}', 'the key "y" twice'),
     "no UTF-8": ("@latin.json", r"error: latin\.json: this is no text in UTF-8 \(byte 1 is none\)"),
 }
 
@@ -324,6 +330,25 @@ def test_a_server_that_is_none(here: Path) -> None:
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("command", REMOTE)
+def test_a_server_of_another_kind(here: Path, command: str) -> None:
+    handler = http.server.BaseHTTPRequestHandler
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        says = f"error: what answers at {address} is no Temporal server\n  hint: .*--address"
+        done = refused(*REMOTE[command], "--address", address, code=4, says=says, cwd=here)
+        server.shutdown()
+    assert "temporal-dsl run" not in done.err and "Status" not in done.err
+
+
+def test_run_is_not_told_to_use_run(here: Path) -> None:
+    with closed_port() as port:
+        address = f"127.0.0.1:{port}"
+        assert "`temporal-dsl run`" in cli("status", "id", "--address", address, cwd=here).err
+        assert "`temporal-dsl run`" not in cli(*REMOTE["run"], "--address", address, cwd=here).err
+
+
 @pytest.mark.parametrize(
     "address",
     ["localhost", "localhost:", ":7233", "localhost:x", "localhost:0", "h:99999", "http://h:1"],
@@ -371,6 +396,7 @@ FLAGS: dict[str, tuple[tuple[str, ...], str]] = {
     "no global value": (("validate", "x", "-o"), "error: .*-o.* requires an argument"),
     "no definitions": (("worker",), "error: missing option '--definitions'"),
     "too many": (("schema", "x"), "error: got unexpected extra argument"),
+    "an empty id": (("run", "x", "--id", ""), "error: --id: it must not be empty"),
     "output": (("validate", "x", "-o", "xml"), "error: -o xml: it must be text or json"),
     "drain": (
         ("worker", "--definitions", "x", "--drain", "y"),
@@ -397,6 +423,7 @@ JSON: dict[str, tuple[tuple[str, ...], int]] = {
     "flag": (("validate", "--bogus"), 2),
     "input": (("run", "good.yaml", "--input", "x"), 2),
     "definition": (("run", "bad.yaml"), 2),
+    "definitions": (("worker", "--definitions", "bad.yaml"), 2),
     "server": (("status", "id", "--address", "127.0.0.1:1"), 4),
     "signal": (("signal", "id", "x", "--address", "127.0.0.1:1"), 4),
     "query": (("query", "id", "x", "--address", "127.0.0.1:1"), 4),
@@ -414,6 +441,7 @@ def test_errors_as_json(here: Path, kind: str) -> None:
     assert error["exit_code"] == code
     assert f"error: {error['message']}" in done.err
     assert list(error) == ["message", "hint", "exit_code"]
+    assert ("diagnostics" in done.json()) == (kind in ("definition", "definitions"))
 
 
 PLACES: dict[str, Callable[[list[str]], list[str]]] = {
@@ -469,6 +497,49 @@ def test_a_reader_that_has_seen_enough(here: Path) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+def redirected(where: str) -> tuple[str, ...]:
+    """What to put before a command to redirect its standard output."""
+    return ("bash", "-c", f'exec "$0" "$@" {where}')
+
+
+WRITING = {
+    "schema": ("schema",),
+    "json": ("-o", "json", "validate", "good.yaml"),
+    "json error": ("-o", "json", "run", "good.yaml"),
+    "with activities": ("-o", "json", "validate", "good.yaml", "--activities", "activities.py"),
+    "help": ("--help",),
+    "version": ("--version",),
+}
+
+
+@pytest.mark.parametrize("kind", WRITING)
+def test_a_full_disk(here: Path, kind: str) -> None:
+    (here / "activities.py").write_text(ACTS)
+    done = cli(*WRITING[kind], cwd=here, prefix=redirected(">/dev/full"))
+    if kind == "json error":
+        assert done.code == 2 and done.err.startswith("error: the input does not fit"), done
+    else:
+        said = "error: standard output: No space left on device\n"
+        assert (done.code, done.err) == (1, said), done
+    assert "Traceback" not in done.err
+
+
+def test_no_standard_output(here: Path) -> None:
+    done = cli("schema", cwd=here, prefix=redirected(">&-"))
+    assert (done.code, done.err) == (1, "error: standard output: it is closed\n")
+    assert cli("validate", "good.yaml", cwd=here, prefix=redirected(">&-")).code == 0
+
+
+def test_what_modules_print_is_no_result(here: Path) -> None:
+    noise = "import os, subprocess\nprint('one')\nos.system('echo two')\n"
+    (here / "activities.py").write_text(noise + ACTS)
+    for command in ("validate", "run"):
+        acts = ("--activities", "activities.py")
+        done = cli("-o", "json", command, "good.yaml", *acts, cwd=here)
+        assert isinstance(done.json(), dict)
+        assert "one\n" in done.err and "two\n" in done.err
+
+
 def test_version_and_help(here: Path) -> None:
     from importlib.metadata import version
 
@@ -476,6 +547,8 @@ def test_version_and_help(here: Path) -> None:
     for arguments in (("--help",), ("run", "-h"), ("status", "--help")):
         done = cli(*arguments, cwd=here)
         assert (done.code, done.err) == (0, "") and "Usage:" in done.out
+    codes = re.findall(r"^ +(\d+)  ", cli("--help", cwd=here).out, re.MULTILINE)
+    assert codes == ["0", "1", "2", "3", "4", "130"]
 
 
 # --- how fast

@@ -36,7 +36,7 @@ def test_what_it_writes_works_as_its_readme_says(project: Path) -> None:
     assert "code 0" in printed
     printed = run_script(f"{fails.strip()}; echo code $?", project)
     assert "NoSuchAddress" in printed
-    assert "undone, the last first: account" in printed
+    assert "undone: account" in printed
     assert "code 1" in printed
 
 
@@ -61,3 +61,15 @@ def test_it_overwrites_nothing(project: Path) -> None:
     assert "already has workflow.yaml" in printed
     assert "code 2" in printed
     assert (project / "README.md").read_text() == "mine" != before
+
+
+def test_on_a_full_disk_it_leaves_nothing(tmp_path: Path) -> None:
+    # A file may have 4 blocks: the schema has more.
+    printed = run_script("ulimit -f 4; temporal-dsl init a/b; echo code $?", tmp_path)
+    assert "error: a/b/workflow.schema.json: File too large" in printed
+    assert "code 2" in printed
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("mine")
+    run_script("ulimit -f 4; temporal-dsl init mine", tmp_path)
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes"]

@@ -48,7 +48,7 @@ def test_a_declined_card(books: Books) -> None:
         "order-fulfilment compensated at charge: CardDeclined: the card that ends in 0002"
         in done.err
     )
-    assert done.err.endswith("undone, the last first: reserve\n")
+    assert done.err.endswith("undone: reserve\n")
     assert books.acts() == [
         ("reserve", "inventory.reserve"),
         ("reserve!undo", "inventory.release"),
@@ -67,7 +67,7 @@ def test_a_carrier_that_refuses(books: Books) -> None:
     assert report["failure"]["type"] == "CarrierRefused"
     ships = [f"ship_all[{n}].ship" for n in (2, 1, 0)]
     assert [entry["step"] for entry in report["compensations"]] == [*ships, "charge", "reserve"]
-    assert f"undone, the last first: {', '.join(ships)}, charge, reserve\n" in done.err
+    assert f"undone: {', '.join(ships)}, charge, reserve\n" in done.err
     books.check_undone()
 
 

@@ -101,7 +101,7 @@ async def test_an_order_that_is_not_approved(
     done = await site.cli("status", "bad", "--follow")
     assert (done.code, done.out) == (1, ""), done
     assert "NotApproved: Order bad was not approved" in done.err
-    assert "undone, the last first: reserve" in done.err
+    assert "undone: reserve" in done.err
     assert books.steps() == ["reserve", "reserve!undo"]
 
 

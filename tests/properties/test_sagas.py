@@ -80,7 +80,7 @@ class Maker:
                 step = {"foreach": [1, 2, 3], "do": self.steps(depth - 1, True)}
                 step["concurrency"] = pick.randrange(1, 4)
                 self.joining(step, 3)
-                if pick.random() < 0.2:
+                if pick.random() < 0.2 and "join" not in step:
                     step["tolerated_failures"] = 1
             case "while":
                 step = {"while": "vars.n < 2", "vars": {"n": 0}, "index_as": "index"}
