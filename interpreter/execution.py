@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Timer:
         self._execution = execution
         self._is_timeout = is_timeout
         self._ring = ring
-        self._task = asyncio.create_task(execution.guarded(self._sleep(seconds, summary)))
+        self._task = asyncio.create_task(execution.guarded(lambda: self._sleep(seconds, summary)))
 
     async def _sleep(self, seconds: float, summary: str) -> None:
         await workflow.sleep(seconds, summary=summary[:200])
@@ -122,7 +122,7 @@ class Execution:
         self.done: asyncio.Future[Any] = self.future()
         mailbox.open(program.signals)
         log(self, logging.INFO, "started")
-        self.spawn(self._main())
+        self.spawn(self._main)
 
     async def _main(self) -> None:
         output: Any = None
@@ -155,14 +155,14 @@ class Execution:
         """A future of the workflow's loop."""
         return asyncio.get_running_loop().create_future()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, lane: Callable[[], Awaitable[None]]) -> None:
         """Runs a lane."""
-        asyncio.create_task(self.guarded(coroutine))  # noqa: RUF006  the SDK keeps it
+        asyncio.create_task(self.guarded(lane))  # noqa: RUF006  the SDK keeps it
 
-    async def guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    async def guarded(self, body: Callable[[], Awaitable[None]]) -> None:
         """What a task lets through is a bug of ours: it fails the workflow task."""
         try:
-            await coroutine
+            await body()
         except Exception as bug:
             if not self.done.done():
                 self.done.set_exception(bug)

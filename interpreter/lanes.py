@@ -41,5 +41,5 @@ async def in_lanes(
             settled.set_result(None)
 
     for _ in range(lanes):
-        execution.spawn(lane())
+        execution.spawn(lane)
     await settled

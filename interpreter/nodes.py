@@ -184,6 +184,7 @@ class Node:
                 await execution.breathe(act, rec)
             if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
                 rec.status = "skipped"
+                rec.ended = execution.clock()
                 if execution.watched:
                     execution.touch(self)
                 return None

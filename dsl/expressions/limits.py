@@ -28,7 +28,7 @@ class Limits:
 
     source: int = 4_096
     depth: int = 64
-    work: int = 500_000
+    work: int = 350_000
     string: int = 262_144
     items: int = 100_000
     value_depth: int = 64

@@ -3,14 +3,19 @@
 import ast
 import keyword
 import re
+import threading
+import time
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from .errors import Place, Problem
 from .limits import LIMITS
 from .tokens import Token, refused, tokens
 
 __all__ = ["Source", "read"]
+
+_TRIES: Final = 20
 
 _UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -75,11 +80,30 @@ def read(text: str) -> tuple[ast.expr | None, Source, list[Problem]]:
     words = {token.end: token.text for token in found if token.kind == "name"}
     source = Source(text, words, None if line.isascii() else _columns(line))
     try:
-        return ast.parse(line, mode="eval").body, source, []
+        return _tree(line), source, []
     except SyntaxError as error:
         return None, source, [_unexpected(found, error, len(text))]
     except (RecursionError, MemoryError):
         return None, source, [_too_deep(0, len(text))]
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _tree(line: str) -> ast.expr:
+    """The syntax tree of a line.
+
+    CPython 3.11 counts the depth of trees that are being made in one place for all threads, and
+    raises `SystemError` where another thread makes one at the same time (gh-106905). Ours wait
+    for one another; where somebody else's came between, it is tried again.
+    """
+    for _ in range(_TRIES):
+        try:
+            with _one_at_a_time:
+                return ast.parse(line, mode="eval").body
+        except SystemError:
+            time.sleep(0.001)
+    return ast.parse(line, mode="eval").body
 
 
 def _line(text: str, found: list[Token]) -> str:

@@ -115,7 +115,7 @@ class Join:
         execution = self.act.execution
         if self.rule.finishes:
             # Losers may run on: the lanes are a task of their own.
-            execution.spawn(self._lanes())
+            execution.spawn(self._lanes)
             await self.decided
             if not self.settled:
                 execution.leave_behind(self)

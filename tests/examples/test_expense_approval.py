@@ -142,7 +142,11 @@ async def test_words_that_do_not_count(expenses: Example, db: Path) -> None:
     ]
     ended = await expenses.run(slow(expenses), signals)
     check_paid(ended, db, GRACE)
-    assert ended.state["signals"] == {"kept": {"approval": 1}, "refused": {"approval": 2}}
+    assert ended.state["signals"] == {
+        "kept": {"approval": 1},
+        "refused": {"approval": 2},
+        "reasons": {"approval": "its payload is not what was declared"},
+    }
 
 
 async def test_three_approvers_and_waits_of_the_input(expenses: Example, db: Path) -> None:
