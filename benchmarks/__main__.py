@@ -23,6 +23,7 @@ from benchmarks.profiling import profile
 from benchmarks.replays import replay_rounds
 from benchmarks.report import Results, markdown, table
 from benchmarks.scenarios import SCENARIOS, VARIANTS, Scenario
+from benchmarks.stores import store_rounds
 from interpreter.server import start_server
 
 _README = Path(__file__).with_name("README.md")
@@ -40,6 +41,7 @@ class Plan:
         long: The activities of the long history: 10,000 events are 1,666.
         memory: Rounds, and open executions, of the memory.
         first: Rounds, and samples in each, of the first activity.
+        stores: Rounds, and executions in each, of where definitions come from.
         expressions: Rounds, and seconds for each expression in each.
     """
 
@@ -50,11 +52,12 @@ class Plan:
     long: int
     memory: tuple[int, int]
     first: tuple[int, int]
+    stores: tuple[int, int]
     expressions: tuple[int, float]
 
 
-_FULL = Plan(6, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (7, 0.01))
-_QUICK = Plan(2, 0.15, 2, 100, 40, (1, 8), (2, 4), (2, 0.001))
+_FULL = Plan(10, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (8, 20), (7, 0.01))
+_QUICK = Plan(2, 0.15, 2, 100, 40, (1, 8), (2, 4), (2, 3), (2, 0.001))
 
 
 def _say(text: str) -> None:
@@ -98,6 +101,9 @@ async def _measure(client: Client, address: str, plan: Plan, only: list[str]) ->
         results.long_replay = await replay_rounds(histories, min(plan.replays, 4))
         _say("the first activity of long definitions")
         results.first = await first_activity(client, *plan.first)
+    _say("where definitions come from")
+    async with process("activities", address):
+        results.stores = await store_rounds(client, address, *plan.stores)
     _say("expressions")
     results.expressions = expression_rounds(*plan.expressions)
     return results

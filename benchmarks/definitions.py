@@ -124,6 +124,7 @@ DEFINITIONS: dict[str, Json] = {
         _loop(),
         _conditions(),
         _chain("twenty", 20),
+        {"name": "nothing", "steps": [{"value": 1}]},
         _open(),
         _first(10),
         _first(1000),

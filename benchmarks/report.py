@@ -16,6 +16,7 @@ from benchmarks.histories import Size
 from benchmarks.load import Load
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stats import Ratio, Series
+from benchmarks.stores import Stores
 from interpreter.server import find_temporal
 
 __all__ = ["Results", "markdown", "table"]
@@ -32,6 +33,7 @@ class Results:
     long_replay: Series | None = None
     long_events: int = 0
     first: tuple[list[float], list[float]] | None = None
+    stores: Stores | None = None
     expressions: Timings | None = None
     seconds: float = 0
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
@@ -197,6 +199,8 @@ def table(results: Results) -> str:
     text = _aligned([_HEAD, *_cells(results)])
     if results.expressions is not None:
         text += "\n\n" + _aligned(_expression_lines(results.expressions))
+    if results.stores is not None:
+        text += "\n\n" + _aligned(_store_lines(results.stores))
     return f"{text}\n\n{results.seconds:.0f} seconds"
 
 
@@ -207,6 +211,16 @@ def _markdown_table(lines: list[tuple[str, ...]], code: bool = False) -> str:
 
     rule = f"|{'---|' * len(lines[0])}"
     return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
+
+
+def _store_lines(stores: Stores) -> list[tuple[str, ...]]:
+    lines = [("five activities, of by hand unsandboxed", "registry", "directory", "context")]
+    for what, series in (("start to finish", stores.latency), ("worker CPU", stores.cpu)):
+        ratios = (str(Ratio.of(series[one], series["plain"])) for one in ("registry", "directory"))
+        numbers = "/".join(f"{median(values) * 1e3:.3g}" for values in series.values())
+        lines.append((what, *ratios, f"{numbers} ms"))
+    loads = f"{stores.loads} for {stores.starts:,} starts at once"
+    return [*lines, ("definitions loaded", loads, "", "")]
 
 
 def _machine() -> str:
@@ -265,6 +279,15 @@ without the SDK's sandbox, *sandboxed* is with it, as is the SDK's default.
 - **Memory** is the growth of a fresh worker for each execution that is open in its cache.
 - **First activity** is the time from a start until its first activity begins.
 
+## Where definitions come from
+
+An execution whose definition is of the registry, where the worker asks at most once a second what
+is deployed; of a folder, which it looks at twice a second; and by hand. The processes are those of
+`temporal-dsl worker`: with the registry's own worker in the first. One execution at a time for
+*start to finish*.
+
+{stores}
+
 ## Expressions
 
 Evaluated as in a run, against other libraries on the same ten expressions, compiled before, on a
@@ -287,6 +310,7 @@ def markdown(results: Results) -> str:
         before=results.load_before,
         after=results.load_after,
         results=_markdown_table([_HEAD, *_cells(results)]),
+        stores=_markdown_table(_store_lines(results.stores)) if results.stores else "",
         small=round(timings.small_bytes / 1000),
         large=round(timings.large_bytes / 1000),
         expressions=_markdown_table(_expression_lines(timings), code=True),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OPEN", "QUEUES", "SCENARIOS", "VARIANTS", "Scenario"]
+__all__ = ["OPEN", "QUEUES", "SCENARIOS", "STORES", "VARIANTS", "Scenario"]
 
 VARIANTS: tuple[str, ...] = ("dsl", "plain", "sandboxed")
 """The interpreter; by hand, unsandboxed; by hand, sandboxed as is the SDK's default."""
-QUEUES = {variant: f"bench-{number}" for number, variant in enumerate(VARIANTS)}
+STORES: tuple[str, ...] = ("registry", "directory", "plain")
+"""The interpreter with definitions of the registry, of a folder; by hand, unsandboxed."""
+QUEUES = {
+    variant: f"bench-{number}" for number, variant in enumerate(dict.fromkeys(VARIANTS + STORES))
+}
 """The task queue of each variant: names of the same length, for they stand in histories."""
 
 

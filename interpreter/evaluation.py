@@ -24,7 +24,11 @@ async def evaluate(act: Act, rec: Rec, source: Expression | Template) -> Any:
 async def evaluate_bool(act: Act, rec: Rec, condition: Expression) -> bool:
     """The value of a condition."""
     while True:
-        value = await evaluate(act, rec, condition)
+        try:
+            value = condition.evaluate(act)
+        except ExpressionError as error:
+            await _suspend(act, rec, str(error))
+            continue
         if value is True or value is False:
             return value
         message = f"`{condition.source}` must be true or false, is {value!r:.60}"

@@ -37,7 +37,7 @@ class Timer:
     ) -> None:
         self._execution = execution
         self._is_timeout = is_timeout
-        self._ring = ring
+        self.ring = ring  # rings now
         self._task = asyncio.create_task(execution.guarded(lambda: self._sleep(seconds, summary)))
 
     async def _sleep(self, seconds: float, summary: str) -> None:
@@ -45,11 +45,7 @@ class Timer:
         if self._is_timeout and self._execution.suspensions:
             self._execution.deferred.append(self)
         else:
-            self._ring()
-
-    def ring(self) -> None:
-        """Rings now."""
-        self._ring()
+            self.ring()
 
     def cancel(self) -> None:
         """Takes it back."""
@@ -332,7 +328,7 @@ class Execution:
         """Stops what runs on and belongs to a group, and waits until it settled."""
         for join in tuple(self._behind):
             if group.contains(join.group):
-                join.stop_losers()
+                join.close()
         while any(group.contains(join.group) for join in self._behind):
             shielded = self.act.inner(token=Token(None))
             await self.woken(shielded, self.rec, [("behind",)], self.rec.status)

@@ -42,14 +42,23 @@ class _Inbound(WorkflowInboundInterceptor):
 
 
 class _Outbound(WorkflowOutboundInterceptor):
+    _of_run: dict[str, temporalio.api.common.v1.Payload] | None = None
+
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
-        info = workflow.info()
-        headers: dict[str, temporalio.api.common.v1.Payload] = {}
-        # After a reset the run has a new id, but its acts are the same acts.
-        if info.original_execution_run_id != info.run_id:
-            headers[ROOT_HEADER] = _to_payload(info.original_execution_run_id)
+        headers = self._of_run
+        if headers is None:
+            headers = self._of_run = _root()
         if isinstance(input.args, Positional):
-            headers[ARGS_HEADER] = _to_payload(True)
+            headers = {**headers, ARGS_HEADER: _to_payload(True)}
         if headers:
             input.headers = {**input.headers, **headers}
         return super().start_activity(input)
+
+
+def _root() -> dict[str, temporalio.api.common.v1.Payload]:
+    """What all activities of a run are sent."""
+    info = workflow.info()
+    # After a reset the run has a new id, but its acts are the same acts.
+    if info.original_execution_run_id == info.run_id:
+        return {}
+    return {ROOT_HEADER: _to_payload(info.original_execution_run_id)}

@@ -17,7 +17,7 @@ from temporalio.common import RawValue
 
 from interpreter.errors import Fault
 
-__all__ = ["MAX_BYTES", "payload", "value_of"]
+__all__ = ["MAX_BYTES", "payload", "value_of", "written"]
 
 MAX_BYTES = 2 * 1024 * 1024 - 4096
 """The largest value that is sent, in bytes: what Temporal takes, less some room."""
@@ -44,8 +44,20 @@ def payload(value: Any, what: str) -> RawValue:
         Fault: `LimitExceeded`, if it is too large or no JSON.
     """
     try:
+        return written(value, what)
+    except TypeError as error:
+        raise Fault("LimitExceeded", f"{what} cannot be written as JSON: {error}") from None
+
+
+def written(value: Any, what: str) -> RawValue:
+    """As `payload`, for a value that need not be of JSON's types.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    try:
         data = _encode(value).encode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Fault("LimitExceeded", f"{what} cannot be written as JSON: {error}") from None
     if len(data) > MAX_BYTES:
         size = f"{len(data):,} bytes, {MAX_BYTES:,} are allowed"

@@ -114,32 +114,20 @@ class Token:
 class Rec:
     """The journal's record of a step."""
 
-    __slots__ = (
-        "acts",
-        "attempt",
-        "ended",
-        "error",
-        "fault",
-        "node",
-        "output",
-        "past",
-        "path",
-        "started",
-        "status",
-    )
+    # Where they begin is the same for all; a step changes few of them.
+    status = "pending"
+    output: Any = NOTHING
+    error: dict[str, Any] | None = None
+    fault: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    acts: dict[int, Act] | None = None  # a loop's iterations that are open
+    past: deque[tuple[int, Act]] | None = None  # its last ones that ended, to be shown
+    attempt = 1
 
     def __init__(self, node: Node, path: str) -> None:
         self.node = node
         self.path = path
-        self.status = "pending"
-        self.output: Any = NOTHING
-        self.error: dict[str, Any] | None = None
-        self.fault: str | None = None
-        self.started: float | None = None
-        self.ended: float | None = None
-        self.acts: dict[int, Act] | None = None  # a loop's iterations that are open
-        self.past: deque[tuple[int, Act]] | None = None  # its last ones that ended, to be shown
-        self.attempt = 1
 
     def complete(self, output: Any) -> None:
         """Notes that the step ended well, by itself or by a `catch`."""

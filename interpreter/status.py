@@ -93,7 +93,7 @@ def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
         for branch in node.branches:
             inner += _steps(branch, act)
     elif isinstance(node, SwitchNode):
-        for _, body in node.cases:
+        for _, body, _ in node.cases:
             if any(n.key in act.recs and act.recs[n.key].status != "skipped" for n in body):
                 inner += _steps(body, act)
     elif isinstance(node, DoNode) and rec.status != "skipped":

@@ -14,8 +14,17 @@ from interpreter.definitions.store import DefinitionStore
 from interpreter.headers import HeaderInterceptor
 from interpreter.workflow import DslWorkflow
 
-__all__ = ["TASK_QUEUE", "make_worker"]
+__all__ = ["INLINE", "TASK_QUEUE", "make_worker"]
 
+INLINE = True
+"""For the SDK's `debug_mode`: workflow tasks run on the loop of the worker, and not in threads.
+
+The SDK gives each task to a thread so that a workflow that blocks does not hold up the worker, and
+takes one that needs two seconds for a deadlock. The interpreter never blocks, and how much it does
+in one go is bounded; it is Python, which only one thread runs at a time anyhow. So changing
+threads twice for each task buys nothing, costs a tenth of the worker's CPU time, and has large
+definitions fail on slow machines. Not for a worker that also runs workflows written by hand.
+"""
 TASK_QUEUE = "dsl"
 """The task queue where nothing else is said."""
 
@@ -28,6 +37,7 @@ def make_worker(
     task_queue: str = TASK_QUEUE,
     max_cached_workflows: int = 1000,
     activity_threads: int = 100,
+    identity: str | None = None,
     graceful_shutdown: timedelta = timedelta(seconds=10),
 ) -> Worker:
     """Makes a worker. Run it with `async with worker:` or `await worker.run()`.
@@ -39,6 +49,7 @@ def make_worker(
         task_queue: The task queue it listens to.
         max_cached_workflows: How many runs it keeps in memory between their tasks.
         activity_threads: How many activities that are no coroutines run at the same time.
+        identity: What others know it by; the process and the host where none is given.
         graceful_shutdown: How long activities have to end when it is shut down.
     """
     return Worker(
@@ -47,7 +58,9 @@ def make_worker(
         workflows=[DslWorkflow],
         activities=[*registry.callables(), Resolver(store).resolve],
         activity_executor=ThreadPoolExecutor(activity_threads, "activity"),
+        debug_mode=INLINE,
         interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
         max_cached_workflows=max_cached_workflows,
+        identity=identity,
         graceful_shutdown_timeout=graceful_shutdown,
     )

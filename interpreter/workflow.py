@@ -66,7 +66,7 @@ def forget_programs() -> None:
 class DslWorkflow:
     """Runs the definition that its Workflow Type names.
 
-    Argument 1 is the input. Argument 2 is the interpreter's own: `{revision}`.
+    Argument 1 is the input. Argument 2 is the interpreter's own: `{revision}` or `{alias}`.
     """
 
     def __init__(self) -> None:
@@ -86,12 +86,12 @@ class DslWorkflow:
         """
         try:
             value, options = (_decode(arg) for arg in (*args, None, None)[:2])
-            revision = _revision(options)
+            wanted = _wanted(options)
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
             self._refused = ApplicationError(message, type="InvalidInput", non_retryable=True)
             raise self._refused from None
-        pinned = await self._pin(args, revision)
+        pinned = await self._pin(args, wanted)
         program, content = _program(pinned)
         if content is not None and "input" in content:
             value = content["input"]
@@ -108,12 +108,14 @@ class DslWorkflow:
             error.message, error.details, report, type=error.type, non_retryable=True
         )
 
-    async def _pin(self, args: collections.abc.Sequence[RawValue], revision: str | None) -> bytes:
+    async def _pin(
+        self, args: collections.abc.Sequence[RawValue], wanted: dict[str, str] | None
+    ) -> bytes:
         """Which definition, by value."""
         try:
             pinned: RawValue = await workflow.execute_local_activity(
                 RESOLVE,
-                args=[workflow.info().workflow_type, revision, *args[:1]],
+                args=[workflow.info().workflow_type, wanted, *args[:1]],
                 result_type=RawValue,
                 start_to_close_timeout=timedelta(seconds=10),
             )
@@ -169,10 +171,19 @@ def _decode(value: RawValue | None) -> Any:
     return value_of(value.payload)
 
 
-def _revision(options: Any) -> str | None:
-    """The revision that argument 2 asks for."""
-    given = cast("dict[str, Any]", options) if isinstance(options, dict) else {}
-    revision = given.get("revision")
-    if revision is not None and not isinstance(revision, str):
-        raise ValueError("the revision in argument 2 is no text")
-    return revision
+def _wanted(options: Any) -> dict[str, str] | None:
+    """The revision or the alias that argument 2 asks for."""
+    if options == {} or options is None:
+        return None
+    if not isinstance(options, dict):
+        raise ValueError("argument 2 must be an object with a revision or an alias")
+    given = cast("dict[str, Any]", options)
+    match given:
+        case {"revision": int(number), **rest} if not rest and not isinstance(number, bool):
+            return {"revision": str(number)}
+        case {"revision": str(revision), **rest} if not rest:
+            return {"revision": revision}
+        case {"alias": str(alias), **rest} if not rest:
+            return {"alias": alias}
+        case _:
+            raise ValueError("argument 2 must be {revision} or {alias}")

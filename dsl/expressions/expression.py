@@ -14,6 +14,7 @@ from .values import measure
 
 __all__ = ["Expression", "parse"]
 
+_CONTAINERS: Final = (dict, list)
 _PASSES_ON: Final = ("default", "first", "last")
 
 
@@ -46,12 +47,15 @@ class Expression:
         Raises:
             ExpressionError: It failed; `MissingError` if something it read is not there.
         """
-        frame = Frame(context, [None] * self._slots)
+        frame = Frame(context)
+        if self._slots:
+            frame.slots = [None] * self._slots
         try:
             value = self._run(frame)
         except RecursionError:
             raise self._whole("the expression is nested too deeply") from None
-        if self._only_reads or not isinstance(value, list | dict):
+        # An exact type, not isinstance(): every evaluation comes by here.
+        if self._only_reads or type(value) not in _CONTAINERS:
             return value
         # Sharing makes small values that are large when written: nothing else would stop them.
         try:

@@ -47,12 +47,12 @@ class Frame:
         slots: The comprehension variables, by place.
     """
 
-    __slots__ = ("context", "left", "slots")
+    # Where they begin is the same for all, and most expressions change neither.
+    left: int = LIMITS.work
+    slots: list[Value] = []  # noqa: RUF012  (never changed: who has slots brings a list)
 
-    def __init__(self, context: Context, slots: list[Value]) -> None:
+    def __init__(self, context: Context) -> None:
         self.context = context
-        self.left = LIMITS.work
-        self.slots = slots
 
     def spend(self, units: int) -> None:
         """Take units of work from the budget; a fault if it has not that many."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from .errors import ExpressionError, Fault, Place, Problem
 from .expression import Expression, parse
 from .frame import Context, Frame, Value
-from .limits import LIMITS
+from .limits import LIMITS, MAX_INT, MIN_INT
 from .tokens import closing_brace
 from .values import measure, text_of, too_long
 
@@ -239,8 +239,10 @@ def _piece(path: Path, offset: int, expression: Expression) -> Callable[[Context
         value = whole(context)
         if isinstance(value, str):
             return value
+        if type(value) is int and MIN_INT <= value <= MAX_INT:
+            return str(value)
         try:
-            return text_of(Frame(context, []), value)
+            return text_of(Frame(context), value)
         except Fault as fault:
             raise _at(place.error(fault), path, offset) from None
 

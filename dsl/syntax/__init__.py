@@ -1,6 +1,7 @@
 """YAML text to nodes that know their places."""
 
 from dsl.syntax.compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, compose, read
+from dsl.syntax.data import compose_json, to_yaml
 from dsl.syntax.nodes import Entry, Mapping, Node, Scalar, Sequence, locate
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Scalar",
     "Sequence",
     "compose",
+    "compose_json",
     "locate",
     "read",
+    "to_yaml",
 ]

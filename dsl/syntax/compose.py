@@ -1,4 +1,4 @@
-"""YAML text to nodes. The only module that imports yaml.
+"""YAML text to nodes. Only this package imports yaml.
 
 The events of PyYAML's parser are composed here, not by PyYAML: so that a hostile file is
 refused while it is read (depth, expansion of aliases), plain scalars mean what YAML 1.2
@@ -7,6 +7,7 @@ says, and a second mistake of the same kind is reported together with the first.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ def read(path: Path, name: str | None = None) -> tuple[Source | None, list[Diagn
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         return refuse("DSL001", "there is no such file", _nearby(path))
     except IsADirectoryError:
@@ -54,7 +56,6 @@ def read(path: Path, name: str | None = None) -> tuple[Source | None, list[Diagn
     except OSError as error:
         return refuse("DSL001", f"the file cannot be read: {error.strerror or error}")
     if len(raw) > MAX_BYTES:
-        size = path.stat().st_size
         return refuse(
             "DSL002", f"the file has {size:,} bytes; a definition may have {MAX_BYTES:,} at most"
         )

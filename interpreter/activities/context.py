@@ -5,7 +5,6 @@ variable, which the SDK copies into the threads of synchronous activities.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar, overload
@@ -14,9 +13,11 @@ import temporalio.activity
 import temporalio.api.common.v1
 import temporalio.converter
 import temporalio.worker
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
+
+from interpreter.errors import Fault
+from interpreter.payloads import written
 
 __all__ = [
     "ARGS_HEADER",
@@ -35,9 +36,6 @@ ARGS_HEADER = "temporal-dsl-args"
 """Header that says: these payloads are positional arguments, even if there is one object only."""
 
 T = TypeVar("T")
-
-_MOST_BYTES = 2 * 1024 * 1024 - 4096
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,7 +82,8 @@ class ActivityContextInterceptor(temporalio.worker.Interceptor):
 class _Inbound(temporalio.worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: temporalio.worker.ExecuteActivityInput) -> Any:
         # Never reset: each task runs in an asyncio task, and so in a context, of its own.
-        _headers.set(_read(input.headers))
+        if input.headers:
+            _headers.set(_read(input.headers))
         try:
             return _as_payload(await super().execute_activity(input))
         except ApplicationError as error:
@@ -102,17 +101,14 @@ def _as_payload(result: Any) -> Any:
     if result is None or isinstance(result, RawValue):
         return result
     try:
-        data = _encode(result).encode()
+        return written(result, "the result")
     except TypeError:
         return result  # the worker's own converter knows what it is
-    except (ValueError, RecursionError) as error:
+    except Fault as fault:
         # The act is done: another attempt would do it again and fail again.
-        message = f"the result cannot be written as JSON: {error}"
-        raise ApplicationError(message, type="dsl.InvalidResult", non_retryable=True) from None
-    if len(data) > _MOST_BYTES:
-        message = f"the result has {len(data):,} bytes, {_MOST_BYTES:,} are allowed"
-        raise ApplicationError(message, type="dsl.InvalidResult", non_retryable=True)
-    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+        raise ApplicationError(
+            fault.message, type="dsl.InvalidResult", non_retryable=True
+        ) from None
 
 
 def positional_arguments() -> bool:

@@ -12,7 +12,20 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from interpreter.cli import init, query, results, run, schema, signal, status, validate, worker
+from interpreter.cli import (
+    definitions,
+    deploy,
+    init,
+    query,
+    results,
+    run,
+    schema,
+    signal,
+    start,
+    status,
+    validate,
+    worker,
+)
 from interpreter.cli.errors import CliError, Exit, Interrupted
 from interpreter.cli.options import Settings, hoist, wants_json
 
@@ -97,7 +110,11 @@ def _settings(
     )
 
 
-for _command in (init, validate, schema, run, worker, signal, query, status):
+for _command in (
+    *(init, validate, schema, run, worker),
+    *(deploy, definitions, start),
+    *(signal, query, status),
+):
     _command.register(app)
 
 
@@ -170,9 +187,10 @@ def _end(
     Args:
         more: What only programs get, beside the error.
     """
-    print(f"error: {message}" if code != Exit.INTERRUPTED else message, file=sys.stderr)
-    if hint:
-        print(f"  hint: {hint}", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        print(f"error: {message}" if code != Exit.INTERRUPTED else message, file=sys.stderr)
+        if hint:
+            print(f"  hint: {hint}", file=sys.stderr, flush=True)
     if wants_json(arguments):
         error = {"message": message, "hint": hint, "exit_code": int(code)}
         document = {"error": error} | dict(more or {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,10 @@ from temporalio.service import RPCError
 
 from interpreter.cli import render
 from interpreter.cli.connection import rpc_error
+from interpreter.cli.errors import Exit
 from interpreter.cli.retries import Retried, retried
 
-__all__ = ["Followed", "follow"]
+__all__ = ["Followed", "conclude", "follow"]
 
 _PERIOD = 0.1
 _DESCRIBED = 1.0
@@ -73,6 +74,30 @@ async def follow(
     except RPCError as error:
         raise rpc_error(error, f"{handle.id} cannot be followed") from None
     return followed
+
+
+def conclude(
+    name: str, followed: Followed, json: bool, about: Mapping[str, Any] | None = None
+) -> Exit:
+    """Shows how a run ended, and gives the exit code.
+
+    Args:
+        name: The definition's name.
+        followed: The run, which has ended.
+        json: Whether the result is a document, and not only the output.
+        about: What the document says before all else.
+    """
+    render.outcome(name, followed.state, followed.seconds, followed.failure)
+    document = dict(about or {})
+    if followed.failure is None:
+        output = followed.result
+        render.result(document | followed.state | {"output": output} if json else output)
+        return Exit.DONE
+    if json:
+        kind, message = followed.failure
+        failure = {"failure": {"type": kind, "message": message}}
+        render.result(document | failure | followed.state)
+    return Exit.FAILED
 
 
 async def _watch(

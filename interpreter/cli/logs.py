@@ -27,7 +27,7 @@ class _Run(_OneLine):
     """What runs log, with where it belongs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        if record.name == LOGGER.name:
+        if record.name == LOGGER.name and "workflow_id" in record.__dict__:
             record = logging.makeLogRecord(record.__dict__)
             place = f"{record.__dict__['workflow_id']} ({record.__dict__['definition']})"
             step = record.__dict__["step"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -21,16 +24,31 @@ if TYPE_CHECKING:
 __all__ = [
     "RunView",
     "diagnostics",
+    "faults",
+    "line",
     "note",
     "outcome",
+    "progress",
     "records",
     "result",
     "status",
     "summary",
+    "table",
     "where",
 ]
 
-_ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Messages(Console):
+    """Standard error. That nobody reads it does not change how a command ends."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+
+
+_ERR = _Messages(stderr=True, highlight=False, soft_wrap=True)
 
 _MARKS = {
     "pending": ("·", "dim"),
@@ -56,6 +74,42 @@ def note(text: str, style: str = "") -> None:
 def result(value: Any) -> None:
     """The result of a command, as JSON on standard output."""
     results.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def line(text: str) -> None:
+    """A line of a result for people, on standard output."""
+    results.write(text + "\n")
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on standard output."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line("  ".join(cells).rstrip())
+
+
+@contextmanager
+def progress(word: str, total: int) -> Generator[Callable[[int], None]]:
+    """Shows how far something got, where it takes longer than a second.
+
+    Yields:
+        What to call with how many are done.
+    """
+    shown = time.monotonic()
+    with _ERR.status("") if _ERR.is_terminal else nullcontext() as bar:
+
+        def step(done: int) -> None:
+            nonlocal shown
+            if time.monotonic() - shown < 1:
+                return
+            if bar is not None:
+                bar.update(f"{word} {done} of {total}")
+            else:
+                shown = time.monotonic()
+                note(f"{word} {done} of {total}")
+
+        yield step
 
 
 def records(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
@@ -247,6 +301,13 @@ def _line(step: dict[str, Any], depth: int) -> Text:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def faults(state: dict[str, Any]) -> None:
+    """What suspends a run, on standard error."""
+    for fault in state.get("suspended", []):
+        where = fault["step"] or "the definition"
+        note(f"suspended at {where}: {fault['fault']}: {fault['message']}", "magenta")
 
 
 def outcome(

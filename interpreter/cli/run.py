@@ -161,7 +161,8 @@ class _Job:
 
     async def work(self, client: Client) -> int:
         from interpreter.cli import render
-        from interpreter.cli.work import with_worker
+        from interpreter.cli.follow import conclude
+        from interpreter.cli.work import with_workers
         from interpreter.definitions.store import MemoryStore
         from interpreter.worker import make_worker
 
@@ -171,19 +172,10 @@ class _Job:
         worker = make_worker(
             client, store, self.registry, task_queue=self.queue, graceful_shutdown=now
         )
-        followed = await with_worker(worker, self.follow(client), 0)
-        state = followed.state
+        followed = await with_workers([worker], self.follow(client), 0)
         if followed.open:
-            return self.suspended(state)
-        render.outcome(self.name, state, followed.seconds, followed.failure)
-        if followed.failure is None:
-            output = followed.result
-            render.result(state | {"output": output} if self.settings.json else output)
-            return Exit.DONE
-        if self.settings.json:
-            kind, message = followed.failure
-            render.result({"failure": {"type": kind, "message": message}} | state)
-        return Exit.FAILED
+            return self.suspended(followed.state)
+        return conclude(self.name, followed, self.settings.json)
 
     async def follow(self, client: Client) -> Followed:
         from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -225,9 +217,7 @@ class _Job:
     def suspended(self, state: dict[str, Any]) -> int:
         from interpreter.cli import render
 
-        for fault in state.get("suspended", []):
-            where = fault["step"] or "the definition"
-            render.note(f"suspended at {where}: {fault['fault']}: {fault['message']}", "magenta")
+        render.faults(state)
         if self.path is None:
             render.note("mend it and run it again: the embedded server ends here")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ from interpreter.cli.errors import CliError, Exit, Interrupted
 if TYPE_CHECKING:
     from temporalio.worker import Worker
 
-__all__ = ["Interruptible", "told", "with_worker"]
+__all__ = ["Interruptible", "told", "with_workers"]
 
 T = TypeVar("T")
 
@@ -76,26 +76,31 @@ class Interruptible:
         return self._loop.run_until_complete(work)
 
 
-async def with_worker(worker: Worker, work: Coroutine[Any, Any, T], drain: float) -> T:
-    """Does work while a worker runs.
+async def with_workers(workers: Sequence[Worker], work: Coroutine[Any, Any, T], drain: float) -> T:
+    """Does work while workers run.
 
     Args:
-        worker: The worker.
-        work: What lasts as long as it is needed.
-        drain: Seconds that its activities have to end afterwards. What runs longer ends with the
-            process: threads cannot be stopped.
+        workers: The workers.
+        work: What lasts as long as they are needed.
+        drain: Seconds that their activities have to end afterwards. What runs longer ends with
+            the process: threads cannot be stopped.
 
     Raises:
-        CliError: if the worker cannot go on.
+        CliError: if a worker cannot go on.
     """
-    running = asyncio.ensure_future(worker.run())
+    running = [asyncio.ensure_future(worker.run()) for worker in workers]
     working = asyncio.ensure_future(work)
-    await asyncio.wait((running, working), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((*running, working), return_when=asyncio.FIRST_COMPLETED)
     if not working.done():
         working.cancel()
-        raise _ended(running.exception())
-    if not running.done():
-        await asyncio.wait((asyncio.ensure_future(worker.shutdown()),), timeout=drain + _MORE)
+        raise _ended(next(one.exception() for one in running if one.done()))
+    stopping = [
+        asyncio.ensure_future(worker.shutdown())
+        for worker, one in zip(workers, running, strict=True)
+        if not one.done()
+    ]
+    if stopping:
+        await asyncio.wait(stopping, timeout=drain + _MORE)
     return working.result()
 
 

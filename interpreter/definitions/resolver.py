@@ -6,6 +6,7 @@ that a replay needs, whatever is deployed later.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -37,12 +38,14 @@ class Resolver:
         self._store = store
 
     @activity.defn(name=RESOLVE)
-    async def resolve(self, name: str, revision: str | None, given: Any = _NOTHING) -> RawValue:
+    async def resolve(
+        self, name: str, wanted: dict[str, str] | None, given: Any = _NOTHING
+    ) -> RawValue:
         """Pins a definition by value and checks the input.
 
         Args:
             name: The definition's name, which is the Workflow Type.
-            revision: Which revision; the current one where none is given.
+            wanted: `{revision}` or `{alias}`, where the run asks for one.
             given: The input; an empty object where there is none.
 
         Returns:
@@ -52,7 +55,7 @@ class Resolver:
             ApplicationError: `UnknownDefinition` or `InvalidInput`, not to be tried again.
         """
         try:
-            stored = await self._store.get(name, revision)
+            stored = await self._store.get(name, **(wanted or {}), draw=_draw())
         except UnknownDefinitionError as error:
             raise ApplicationError(
                 str(error), type="UnknownDefinition", non_retryable=True
@@ -69,3 +72,9 @@ class Resolver:
                 text += f', "input": {json.dumps(completed, ensure_ascii=False)}'
         payload = Payload(metadata={"encoding": b"json/plain"}, data=(text + "}").encode())
         return RawValue(payload)
+
+
+def _draw() -> float:
+    """A number from 0 to 1 for the run that asks: the same each time, as if drawn by lot."""
+    run_id = activity.info().workflow_run_id or ""
+    return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=6).digest()) / 2**48

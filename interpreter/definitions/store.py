@@ -36,12 +36,16 @@ class UnknownDefinitionError(Exception):
 class DefinitionStore(Protocol):
     """Gives definitions by name."""
 
-    async def get(self, name: str, revision: str | None) -> StoredDefinition:
+    async def get(
+        self, name: str, revision: str | None = None, alias: str | None = None, draw: float = 0.0
+    ) -> StoredDefinition:
         """A definition.
 
         Args:
             name: Its name.
-            revision: Which revision; the current one where none is given.
+            revision: Which revision; the one of the alias where none is given.
+            alias: Which alias; `live`, and what takes a share of it, where none is given.
+            draw: A number from 0 to 1 that decides about shares.
 
         Raises:
             UnknownDefinitionError: if there is none.
@@ -68,14 +72,21 @@ class MemoryStore:
         """The names of all definitions."""
         return list(self._stored)
 
-    async def get(self, name: str, revision: str | None) -> StoredDefinition:
+    async def get(
+        self, name: str, revision: str | None = None, alias: str | None = None, draw: float = 0.0
+    ) -> StoredDefinition:
         """See `DefinitionStore.get`."""
+        if alias not in (None, "live"):
+            raise UnknownDefinitionError(
+                f"definitions of files have no alias `{alias}`; the registry has aliases"
+            )
         stored = self._stored.get(name)
         if stored is None:
             hint = did_you_mean(name, self._stored) or f"known: {', '.join(self._stored) or 'none'}"
             raise UnknownDefinitionError(f"no definition is named {name}; {hint}")
         if revision is not None and revision != stored.revision:
             raise UnknownDefinitionError(
-                f"{name} has no revision {revision} here, only {stored.revision}"
+                f"{name} has no revision {revision} here, only {stored.revision}: the worker of "
+                "this task queue follows files, not the registry"
             )
         return stored

@@ -88,26 +88,27 @@ class SwitchNode(Node):
         self, step: SwitchStep, place: Place, compiler: Compiler, owner: Node | None
     ) -> None:
         super().__init__(step, place, compiler, owner)
+        bodies = [
+            compiler.steps(case.do or case.else_, self, f".{index}.")
+            for index, case in enumerate(step.switch)
+        ]
+        # A case: its condition, its steps, and the steps of the others, which it skips.
         self.cases = tuple(
             (
                 compiler.expression(case.when),
-                compiler.steps(case.do or case.else_, self, f".{index}."),
+                body,
+                tuple(node for other in bodies if other is not body for node in other),
             )
-            for index, case in enumerate(step.switch)
+            for case, body in zip(step.switch, bodies, strict=True)
         )
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        for condition, body in self.cases:
+        for condition, body, others in self.cases:
             if condition is None or await evaluate_bool(act, rec, condition):
-                self._skip_others(act, body)
-                return await sequence(body, act)
-        return None
-
-    def _skip_others(self, act: Act, taken: tuple[Node, ...]) -> None:
-        for _, body in self.cases:
-            if body is not taken:
-                for node in body:
+                for node in others:
                     skipped = act.recs[node.key] = Rec(node, act.prefix + node.path)
                     skipped.status = "skipped"
                     if act.execution.watched:
                         act.execution.touch(node)
+                return await sequence(body, act)
+        return None

@@ -205,7 +205,7 @@ class Join:
     def _left(self, leaving: Leaving, member: Member) -> None:
         if self.leaving is None and not self.decided.done() and not _was_stopped(member):
             self.leaving = leaving
-            self._close()
+            self.close()
 
     def _failed(self, error: StepError, member: Member) -> None:
         if _was_stopped(member) or self.decided.done():
@@ -214,9 +214,10 @@ class Join:
         if self.error is None:
             self.error = error
         if self.error_counts() is not None and not self.rule.waits_for_all:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Begins no more members, and stops those that have not ended."""
         self.closed = True
         self._stop()
 
@@ -224,10 +225,6 @@ class Join:
         for member in self.members.values():
             if not member.ended:
                 member.token.cancel("sibling")
-
-    def stop_losers(self) -> None:
-        """Stops the members that were left behind."""
-        self._close()
 
 
 def _was_stopped(member: Member) -> bool:

@@ -36,10 +36,10 @@ class SetNode(Node):
 
     def __init__(self, step: SetStep, place: Place, compiler: Compiler, owner: Node) -> None:
         super().__init__(step, place, compiler, owner)
-        self.values = compiler.template(step.set)
+        self.values = tuple((name, compiler.template(value)) for name, value in step.set.items())
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        values = cast("dict[str, Any]", await evaluate(act, rec, self.values))
+        values = {name: await evaluate(act, rec, value) for name, value in self.values}
         for name, value in values.items():
             act.variables_of(name)[name] = value
             if act.execution.watched:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.support import EXAMPLE, Done, cli
+from tests.cli.support import EXAMPLE, PROGRAM, Done, cli, environment
 
 GOOD = """\
 dsl: 1
@@ -394,7 +395,6 @@ FLAGS: dict[str, tuple[tuple[str, ...], str]] = {
     "no path": (("validate",), "error: missing argument 'PATH...'"),
     "no value": (("validate", "x", "--activities"), "error: .*--activities.* requires an argument"),
     "no global value": (("validate", "x", "-o"), "error: .*-o.* requires an argument"),
-    "no definitions": (("worker",), "error: missing option '--definitions'"),
     "too many": (("schema", "x"), "error: got unexpected extra argument"),
     "an empty id": (("run", "x", "--id", ""), "error: --id: it must not be empty"),
     "output": (("validate", "x", "-o", "xml"), "error: -o xml: it must be text or json"),
@@ -571,3 +571,20 @@ def test_what_is_not_needed_is_not_imported(here: Path) -> None:
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.err.splitlines()}
     assert "interpreter.cli.app" in imported
     assert not {"temporalio", "dsl.loader", "rich", "jsonschema", "yaml"} & imported
+
+
+def test_who_reads_only_the_first_lines_changes_nothing(tmp_path: Path) -> None:
+    steps = "\n".join(f"  - {{id: a{n}, valu: 1}}" for n in range(2000))
+    (tmp_path / "many.yaml").write_text(f"dsl: 1\nname: many\nsteps:\n{steps}\n")
+    done = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} validate many.yaml 2>&1 | head -1; echo ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    first, code = done.stdout.splitlines()
+    assert first.startswith("many.yaml:4:5: error DSL103")
+    assert code == "2"

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from dsl.loader import load_text
+from interpreter.definitions.host import registry_worker
+from interpreter.definitions.registry import Registry
 from tests.support.conformance import Runner, read_cases
-from tests.support.servers import virtual_server
+from tests.support.servers import real_server, virtual_server
 
 HERE = Path(__file__).parent
 CASES = {
@@ -24,8 +27,32 @@ CASES = {
 VERSION = "engine-1"
 
 
+async def _record_registry() -> None:
+    """What the registry does: publishing, promoting, retiring, and several at once."""
+    one, two = (
+        load_text(f"dsl: 1\nname: shop\nsteps: [{{value: {n}}}]").definitions[0] for n in (1, 2)
+    )
+    other = load_text("dsl: 1\nname: stock\nsteps: [{value: 1}]").definitions[0]
+    async with real_server() as server, registry_worker(server.client):
+        registry = Registry(server.client)
+        await registry.publish(one, by="ann", commit="abc")
+        await registry.publish(two, by="bob", alias=None)
+        await registry.point("shop", "canary", 2, by="bob", weight=0.1)
+        await registry.retire("shop", by="ann")
+        await registry.publish_all([two, other], by="ann")
+        query = "WorkflowType IN ('dsl.definition', 'dsl.deployment')"
+        await asyncio.sleep(1)
+        async for history in server.client.list_workflows(query).map_histories():
+            kind = history.workflow_id.replace("dsl.", "").partition("/")
+            name = kind[0] if kind[0] == "deployment" else f"{kind[0]}-{kind[2]}"
+            file = HERE / f"registry-1-{name}.json"
+            if not file.exists():
+                file.write_text(history.to_json())
+
+
 async def main() -> None:
     """Runs the cases and writes the histories that are not there yet."""
+    await _record_registry()
     cases = {case.id: case for case in read_cases(HERE.parent / "conformance")}
     async with virtual_server() as server:
         runner = Runner(server)

@@ -34,7 +34,7 @@ from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
 from interpreter.headers import HeaderInterceptor
 from interpreter.workflow import DslWorkflow
-from tests.support.servers import replay
+from tests.support.servers import fetch, persistent, replay
 
 __all__ = ["Case", "Runner", "read_cases"]
 
@@ -214,7 +214,7 @@ class Runner:
                 await self._check_suspended(handle, expect, world)
             else:
                 await self._check_end(handle, expect, world)
-        history = await handle.fetch_history()
+        history = await fetch(handle)
         await replay(history)
         return history
 
@@ -225,9 +225,9 @@ class Runner:
             handle = await self._start(name, case.data)
             await self._skip(handle)
             with contextlib.suppress(WorkflowFailureError):
-                await handle.result()
+                await persistent(handle.result)
             state = await handle.query("status")
-        await replay(await handle.fetch_history())
+        await replay(await fetch(handle))
         return state["status"], self.worlds[name].calls
 
     def _load(self, case: Case) -> str:
@@ -287,11 +287,15 @@ class Runner:
 
     async def _skip(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Lets the run's time fly until it ends."""
-        try:
-            await self.server.fast_forward(handle)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended already
-                raise
+
+        async def skip() -> None:
+            try:
+                await self.server.fast_forward(handle)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended already
+                    raise
+
+        await persistent(skip)
 
     async def _check_suspended(
         self, handle: WorkflowHandle[Any, Any], expect: dict[str, Any], world: World
@@ -326,7 +330,7 @@ class Runner:
         output: Any = None
         await self._skip(handle)
         try:
-            output = await handle.result()
+            output = await persistent(handle.result)
         except WorkflowFailureError as failure:
             error = failure.cause
         state = await handle.query("status")
@@ -345,7 +349,7 @@ class Runner:
             assert {key: actual[key] for key in wanted} == wanted, actual
         self._check_state(state, expect, world)
         if "elapsed" in expect:
-            events = (await handle.fetch_history()).events
+            events = (await fetch(handle)).events
             first = events[0].event_time.ToDatetime()
             last = events[-1].event_time.ToDatetime()
             elapsed = (last - first).total_seconds()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 from unittest import mock
 
-from temporalio.client import Client, WorkflowHistory
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
 from interpreter import workflow as interpreter_workflow
+from interpreter.definitions.catalogues import CatalogueWorkflow
+from interpreter.definitions.entity import DefinitionEntity, DeploymentWorkflow
 from interpreter.headers import HeaderInterceptor
 from interpreter.server import DEVELOPMENT, find_temporal, flags
 from interpreter.workflow import DslWorkflow
 
-__all__ = ["real_server", "replay", "replay_all", "virtual_server"]
+__all__ = ["fetch", "persistent", "real_server", "replay", "replay_all", "virtual_server"]
+
+T = TypeVar("T")
 
 # The server paces continue-as-new of one id to one a second; tests need not wait for that.
 _TEST = ('history.workflowIdReuseMinimalInterval="0s"',)
@@ -51,6 +58,21 @@ async def real_server() -> AsyncIterator[WorkflowEnvironment]:
         await server.shutdown()
 
 
+async def persistent(ask: Callable[[], Awaitable[T]]) -> T:
+    """Asks again where the server fails: rarely it skips time while a history is read."""
+    for _ in range(5):
+        try:
+            return await ask()
+        except RPCError:
+            await asyncio.sleep(0.2)
+    return await ask()
+
+
+async def fetch(handle: WorkflowHandle[Any, Any]) -> WorkflowHistory:
+    """The history of a run."""
+    return await persistent(handle.fetch_history)
+
+
 async def replay(history: WorkflowHistory) -> None:
     """Replays a history from an empty cache, a year later.
 
@@ -59,18 +81,19 @@ async def replay(history: WorkflowHistory) -> None:
     """
     interpreter_workflow.forget_programs()
     later = time.time() + 365 * 24 * 3600
-    replayer = Replayer(workflows=[DslWorkflow], interceptors=[HeaderInterceptor()])
+    replayer = Replayer(
+        workflows=[DslWorkflow, DefinitionEntity, DeploymentWorkflow, CatalogueWorkflow],
+        interceptors=[HeaderInterceptor()],
+    )
     with mock.patch("time.time", lambda: later):
         await replayer.replay_workflow(history)
 
 
 async def replay_all(client: Client) -> int:
-    """Replays every history of a definition on a server; gives how many there were."""
+    """Replays every history of ours on a server; gives how many there were."""
     count = 0
     async for execution in client.list_workflows():
-        history = await client.get_workflow_handle(
-            execution.id, run_id=execution.run_id
-        ).fetch_history()
+        history = await fetch(client.get_workflow_handle(execution.id, run_id=execution.run_id))
         if _is_ours(history):
             await replay(history)
             count += 1
@@ -78,5 +101,7 @@ async def replay_all(client: Client) -> int:
 
 
 def _is_ours(history: WorkflowHistory) -> bool:
-    """Whether a run pinned a definition: it has the marker of our local activity."""
-    return any(event.HasField("marker_recorded_event_attributes") for event in history.events)
+    """Whether a run pinned a definition, or is of the registry."""
+    started = history.events[0].workflow_execution_started_event_attributes
+    pinned = any(event.HasField("marker_recorded_event_attributes") for event in history.events)
+    return pinned or started.workflow_type.name.startswith("dsl.")
