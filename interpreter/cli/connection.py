@@ -10,6 +10,7 @@ from temporalio.client import Client, TLSConfig
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
+from interpreter.cli import logs
 from interpreter.cli.errors import CliError, Exit
 from interpreter.cli.options import Settings
 from interpreter.cli.work import told
@@ -70,6 +71,7 @@ async def connect(settings: Settings, hint: str = _HINT) -> Client:
     Raises:
         CliError: if it cannot be reached.
     """
+    logs.by_default(settings.debug)
     config = _config(settings)
     address = config.pop("target_host", None) or "localhost:7233"
     unreachable = CliError(f"no Temporal server answers at {address}", Exit.UNREACHABLE, hint)

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 from interpreter.logs import FIELDS, LOGGER
 
-__all__ = ["lines", "quiet"]
+__all__ = ["by_default", "lines", "quiet"]
+
+_chosen = False
 
 
 class _OneLine(logging.Formatter):
@@ -53,6 +55,12 @@ class _Json(_OneLine):
         return json.dumps(content, ensure_ascii=False)
 
 
+def by_default(debug: bool) -> None:
+    """What a command logs that did not say so itself: never on standard output."""
+    if not _chosen:
+        quiet(debug)
+
+
 def quiet(debug: bool) -> None:
     """For a command that shows a run itself: only what is not shown otherwise."""
     lines(debug, logging.ERROR)
@@ -77,6 +85,8 @@ def lines(debug: bool, level: int = logging.WARNING, form: str = "text") -> None
         TelemetryFilter,
     )
 
+    global _chosen
+    _chosen = True
     handler = logging.StreamHandler()
     text = "%(asctime)s %(levelname)s %(name)s %(message)s"
     if form == "json":
