@@ -13,7 +13,16 @@ from enum import StrEnum
 
 from dsl.source import Source, Span
 
-__all__ = ["CODES", "Code", "Diagnostic", "Severity", "closest", "did_you_mean", "has_errors"]
+__all__ = [
+    "CODES",
+    "Code",
+    "Diagnostic",
+    "Related",
+    "Severity",
+    "closest",
+    "did_you_mean",
+    "has_errors",
+]
 
 
 class Severity(StrEnum):
@@ -29,70 +38,126 @@ class Code:
 
     Args:
         id: `DSL` and three digits: 0xx reading the file, 1xx structure, 2xx values,
-            3xx expressions, 4xx names and references, 5xx messages and activities.
+            3xx expressions, 4xx names, references and flow, 5xx messages and activities,
+            6xx compensation.
         title: The mistake in a few words.
+        severity: An error where it cannot be meant so, a warning where it may be.
     """
 
     id: str
     title: str
+    severity: Severity
 
 
-def _table(*rows: tuple[str, str]) -> dict[str, Code]:
-    return {id: Code(id, title) for id, title in rows}
+_CODES = """\
+DSL001 error   the file cannot be read
+DSL002 error   the file is too large
+DSL003 error   the file is not text
+DSL004 error   YAML syntax
+DSL005 error   the file holds no definition
+DSL006 error   nested too deeply
+DSL007 error   too large after its aliases are expanded
+DSL008 error   duplicate key
+DSL009 error   a tag
+DSL010 error   a key that is not text
+DSL011 error   a number JSON cannot hold
+DSL012 error   a braced expression inside a flow collection
+DSL013 error   an expression cut short by a comment
+DSL014 error   an expression that YAML reads as something else
+DSL101 error   unknown key
+DSL102 error   missing key
+DSL103 error   a step without a kind
+DSL104 error   a step of several kinds
+DSL105 error   wrong type
+DSL106 error   wrong value
+DSL107 error   keys that exclude one another
+DSL108 error   a definition is too large
+DSL109 error   options nested under a kind
+DSL201 error   not a duration or a time
+DSL202 error   not a name
+DSL203 error   reserved name
+DSL204 error   not a JSON Schema
+DSL205 error   a default that its own schema refuses
+DSL206 warning timeouts that do not fit together
+DSL301 error   expression syntax
+DSL302 error   not allowed in an expression
+DSL303 error   unknown name
+DSL304 error   unknown function
+DSL305 error   arguments of a function
+DSL306 error   an expression is too large
+DSL307 error   an expression that is not text
+DSL308 error   an expression with a known error
+DSL309 error   a secret that would be seen
+DSL310 error   a value of the wrong type
+DSL311 error   a key that is not there
+DSL312 warning a key that may be missing
+DSL313 warning a comparison with only one outcome
+DSL401 error   duplicate id
+DSL402 error   unknown step
+DSL403 error   a step that cannot be seen from here
+DSL404 error   use of steps
+DSL405 error   undeclared variable
+DSL406 error   a step needs an id
+DSL407 error   a variable declared twice
+DSL408 error   break or continue outside a loop
+DSL409 error   definitions of the same name
+DSL410 warning a step that may have no output
+DSL411 warning a variable set by steps that run at the same time
+DSL412 warning a step that is never reached
+DSL413 error   a loop that cannot end
+DSL414 warning a case that is never taken
+DSL415 error   a join that cannot be reached
+DSL501 error   undeclared signal
+DSL502 error   unknown activity
+DSL503 error   arguments of an activity
+DSL504 error   rollback of a step without a compensation
+DSL505 warning a signal that nobody waits for
+DSL506 warning an error type that nothing raises
+DSL507 warning a long attempt without heartbeats
+DSL601 warning a compensation that reads an output there may not be
+DSL602 warning a compensation after the point of no return
+DSL603 warning a finite retry after the point of no return
+DSL604 error   a point of no return among steps that run at the same time
+"""
+CODES = {
+    id: Code(id, title, Severity(severity))
+    for id, severity, title in (line.split(None, 2) for line in _CODES.splitlines())
+}
+"""Every code by its id."""
 
 
-CODES = _table(
-    ("DSL001", "the file cannot be read"),
-    ("DSL002", "the file is too large"),
-    ("DSL003", "the file is not text"),
-    ("DSL004", "YAML syntax"),
-    ("DSL005", "the file holds no definition"),
-    ("DSL006", "nested too deeply"),
-    ("DSL007", "too large after its aliases are expanded"),
-    ("DSL008", "duplicate key"),
-    ("DSL009", "a tag"),
-    ("DSL010", "a key that is not text"),
-    ("DSL011", "a number JSON cannot hold"),
-    ("DSL012", "a braced expression inside a flow collection"),
-    ("DSL013", "an expression cut short by a comment"),
-    ("DSL101", "unknown key"),
-    ("DSL102", "missing key"),
-    ("DSL103", "a step without a kind"),
-    ("DSL104", "a step of several kinds"),
-    ("DSL105", "wrong type"),
-    ("DSL106", "wrong value"),
-    ("DSL107", "keys that exclude one another"),
-    ("DSL108", "a definition is too large"),
-    ("DSL201", "not a duration"),
-    ("DSL202", "not a name"),
-    ("DSL203", "reserved name"),
-    ("DSL204", "not a JSON Schema"),
-    ("DSL301", "expression syntax"),
-    ("DSL302", "not allowed in an expression"),
-    ("DSL303", "unknown name"),
-    ("DSL304", "unknown function"),
-    ("DSL305", "arguments of a function"),
-    ("DSL306", "an expression is too large"),
-    ("DSL307", "an expression that is not text"),
-    ("DSL308", "an expression with a known error"),
-    ("DSL401", "duplicate id"),
-    ("DSL402", "unknown step"),
-    ("DSL403", "a step that cannot be seen from here"),
-    ("DSL404", "use of steps"),
-    ("DSL405", "undeclared variable"),
-    ("DSL406", "a step needs an id"),
-    ("DSL407", "a variable declared twice"),
-    ("DSL408", "break or continue outside a loop"),
-    ("DSL409", "definitions of the same name"),
-    ("DSL501", "undeclared signal"),
-    ("DSL502", "unknown activity"),
-    ("DSL503", "arguments of an activity"),
-    ("DSL504", "rollback of a step without a compensation"),
-)
+class _Placed:
+    """Something said of a place in a text."""
+
+    source: Source
+    span: Span
+
+    __slots__ = ()
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`."""
+        position = self.source.position(self.span.start)
+        return f"{self.source.name}:{position.line}:{position.column}"
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Related(_Placed):
+    """Another place that explains a mistake.
+
+    Args:
+        message: What it has to do with it: "first defined here".
+        source: The text it is in.
+        span: Where.
+    """
+
+    message: str
+    source: Source
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic(_Placed):
     """One mistake at one place.
 
     Args:
@@ -101,8 +166,7 @@ class Diagnostic:
         source: The text it is in.
         span: Where.
         hint: What to do, or the nearest alternative.
-        severity: `error` or `warning`.
-        related: Other places that explain it, each with a word: "first defined here".
+        related: Other places that explain it.
     """
 
     code: str
@@ -110,14 +174,12 @@ class Diagnostic:
     source: Source
     span: Span
     hint: str | None = None
-    severity: Severity = Severity.ERROR
-    related: tuple[tuple[str, Span], ...] = ()
+    related: tuple[Related, ...] = ()
 
     @property
-    def place(self) -> str:
-        """`file:line:column`."""
-        position = self.source.position(self.span.start)
-        return f"{self.source.name}:{position.line}:{position.column}"
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return CODES[self.code].severity
 
     def order(self) -> tuple[str, int, str]:
         """Sort key: by file, then by place."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dsl.catalogue import Catalogue
 from dsl.check import MAX_STEPS, check, count_steps
-from dsl.diagnostics import Diagnostic, has_errors
+from dsl.diagnostics import Diagnostic, Related, has_errors
 from dsl.model.bind import bind
 from dsl.model.definition import Definition, canonical
 from dsl.model.normal import normalise
@@ -87,12 +87,8 @@ def _claim(
         return []
     first, there = names[name]
     message = f"two definitions are named `{name}`"
-    if first is source:
-        related = (("first defined here", there),)
-        return [Diagnostic("DSL409", message, source, span, related=related)]
-    position = first.position(there.start)
-    hint = f"the other is at {first.name}:{position.line}:{position.column}"
-    return [Diagnostic("DSL409", message, source, span, hint)]
+    related = (Related("first defined here", first, there),)
+    return [Diagnostic("DSL409", message, source, span, related=related)]
 
 
 def load_text(text: str, name: str = "<text>", catalogue: Catalogue | None = None) -> Loaded:

@@ -68,7 +68,8 @@ class Ids:
                 "DSL401",
                 f"two steps have the id `{id}`",
                 node.span,
-                related=("first defined here", first.span),
+                related="first defined here",
+                there=first.span,
             )
             return
         self.all[id] = node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dsl.check.scope import Place
-from dsl.diagnostics import Diagnostic, Severity
+from dsl.diagnostics import Diagnostic, Related
 from dsl.expressions import Problem, parse, parse_template, strip_braces
 from dsl.source import Source, Span
 from dsl.syntax import Node, Scalar, locate
@@ -52,15 +52,12 @@ class Report:
         message: str,
         span: Span,
         hint: str | None = None,
-        related: tuple[str, Span] | None = None,
-        severity: Severity = Severity.ERROR,
+        related: str | None = None,
+        there: Span | None = None,
     ) -> None:
-        """Adds a diagnostic."""
-        self.diagnostics.append(
-            Diagnostic(
-                code, message, self.source, span, hint, severity, (related,) if related else ()
-            )
-        )
+        """Adds a diagnostic; `related` says what the place `there` has to do with it."""
+        others = (Related(related, self.source, there),) if related and there else ()
+        self.diagnostics.append(Diagnostic(code, message, self.source, span, hint, others))
 
     def problem(self, problem: Problem, node: Node, offset: int = 0) -> None:
         """Adds a problem of an expression that begins `offset` characters into a text."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from dsl.diagnostics import Diagnostic
+from dsl.diagnostics import Diagnostic, Related
 from dsl.source import Source, Span
 from dsl.syntax.nodes import Entry, Mapping, Node, Scalar, Sequence
 from dsl.syntax.scalars import NotInJson, resolve
@@ -175,7 +175,7 @@ class _Composer:
                 continue
             assert isinstance(key, Scalar)
             if name in entries:
-                first = ("first defined here", entries[name].key.span)
+                first = Related("first defined here", self.source, entries[name].key.span)
                 self.report("DSL008", f"the key `{name}` stands twice", key.span, related=first)
                 continue
             entries[name] = Entry(key, name, value)
@@ -261,7 +261,7 @@ class _Composer:
         message: str,
         span: Span,
         hint: str | None = None,
-        related: tuple[str, Span] | None = None,
+        related: Related | None = None,
     ) -> None:
         self.diagnostics.append(
             Diagnostic(
@@ -304,7 +304,7 @@ def _syntax_error(source: Source, error: yaml.YAMLError) -> Diagnostic:
         related = ()
         if error.context and error.context_mark and error.context_mark.index != at:
             place = error.context_mark.index
-            related = ((error.context, Span(place, place + 1)),)
+            related = (Related(error.context, source, Span(place, place + 1)),)
         return Diagnostic("DSL004", message, source, Span(at, at + 1), hint, related=related)
     position = getattr(error, "position", 0)
     at = position if isinstance(position, int) else 0

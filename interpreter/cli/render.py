@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from dsl.diagnostics import Diagnostic, Severity
-from dsl.source import Span
+from dsl.diagnostics import Diagnostic, Related, Severity
 from interpreter.cli import results
 
 if TYPE_CHECKING:
@@ -162,22 +161,22 @@ def _diagnostic(diagnostic: Diagnostic) -> Text:
     text.append(": ")
     text.append(f"{diagnostic.severity} {diagnostic.code}", style=style)
     text.append(f": {diagnostic.message}\n")
-    _excerpt(text, diagnostic, diagnostic.span, "^", style)
-    for words, span in diagnostic.related:
-        position = diagnostic.source.position(span.start)
-        text.append(f"  {words}: {diagnostic.source.name}:{position.line}:{position.column}\n")
-        _excerpt(text, diagnostic, span, "-", "blue")
+    _excerpt(text, diagnostic, "^", style)
+    for other in diagnostic.related:
+        text.append(f"  {other.message}: {other.place}\n")
+        _excerpt(text, other, "-", "blue")
     if diagnostic.hint:
         text.append("  hint: ", style="bold cyan")
         text.append(f"{diagnostic.hint}\n")
     return text
 
 
-def _excerpt(text: Text, diagnostic: Diagnostic, span: Span, mark: str, style: str) -> None:
-    if not diagnostic.source.text:
+def _excerpt(text: Text, where: Diagnostic | Related, mark: str, style: str) -> None:
+    source, span = where.source, where.span
+    if not source.text:
         return
-    position = diagnostic.source.position(span.start)
-    line = diagnostic.source.line(position.line)
+    position = source.position(span.start)
+    line = source.line(position.line)
     first = max(0, position.column - 1 - 60)
     shown = line[first : first + 100]
     start = position.column - 1 - first

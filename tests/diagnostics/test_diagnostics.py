@@ -59,9 +59,9 @@ def _lines(diagnostic: Diagnostic) -> list[str]:
         lines.append(f"  at: {underlined!r}")
     if diagnostic.hint:
         lines.append(f"  hint: {diagnostic.hint}")
-    for words, span in diagnostic.related:
-        position = diagnostic.source.position(span.start)
-        lines.append(f"  {words}: {position.line}:{position.column}")
+    for other in diagnostic.related:
+        position = other.source.position(other.span.start)
+        lines.append(f"  {other.message}: {position.line}:{position.column}")
     return lines
 
 

@@ -1,18 +1,12 @@
-"""What is generated from the models: the JSON Schema of definitions.
+"""The JSON Schema of definitions, generated from the models.
 
 Pydantic writes the schemas of the models; here they are put together for editors. A step is
 told apart by its kind key with `if`/`then`, so that a mistake in a step gives the one error
 that helps, where `anyOf` would give one for each kind.
-
-    python -m dsl.reference            writes schemas/workflow.schema.json
-    python -m dsl.reference --check    says whether it is up to date
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -25,7 +19,6 @@ from dsl.steps import KINDS
 __all__ = ["workflow_schema"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_FILE = Path(__file__).parent.parent / "schemas" / "workflow.schema.json"
 _MODE: JsonSchemaMode = "validation"
 
 
@@ -137,22 +130,3 @@ def _describe(key: str) -> str:
             if (field.alias or name) == key:
                 return field.description or ""
     return ""
-
-
-def _text() -> str:
-    return json.dumps(workflow_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _main(arguments: list[str]) -> int:
-    text = _text()
-    if "--check" in arguments:
-        if _FILE.read_text() != text:
-            print(f"{_FILE.name} is out of date: run `make schema`", file=sys.stderr)
-            return 1
-        return 0
-    _FILE.write_text(text)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
