@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dsl.model.normal import normalise
 from dsl.source import Source, Span
 from dsl.syntax import Mapping, compose, compose_json, read
 
-__all__ = ["Loaded", "definition_files", "is_normal", "load", "load_files", "load_text"]
+__all__ = ["Loaded", "is_normal", "load", "load_files", "load_text", "load_texts"]
 
 
 @dataclass(slots=True)
@@ -63,24 +63,23 @@ def load(
             at = Span(document.span.start, document.span.start + 1)
             loaded.diagnostics.append(Diagnostic("DSL108", message, source, at))
             continue
-        definition, found = bind(document, source)
-        if definition is not None:
-            assert isinstance(document, Mapping)
-            found += check(definition, document, source, catalogue)
-            found += _claim(definition.name, document, source, names)
-            if not has_errors(found):
-                loaded.definitions.append(normalise(definition))
+        bound = bind(document, source)
+        found = bound.diagnostics + check(bound, document, source, catalogue)
+        if isinstance(document, Mapping):
+            found += _claim(document, source, names)
+        if bound.definition is not None and not has_errors(found):
+            loaded.definitions.append(normalise(bound.definition))
         loaded.diagnostics += found
     loaded.diagnostics.sort(key=Diagnostic.order)
     return loaded
 
 
-def _claim(
-    name: str, document: Mapping, source: Source, names: dict[str, Named]
-) -> list[Diagnostic]:
+def _claim(document: Mapping, source: Source, names: dict[str, Named]) -> list[Diagnostic]:
     """Notes the name of a definition; two of one name are a mistake."""
     entry = document.get("name")
-    assert entry is not None
+    name = entry.value.data() if entry is not None else None
+    if entry is None or not isinstance(name, str):
+        return []
     span = entry.value.span
     if name not in names:
         names[name] = (source, span)
@@ -105,29 +104,33 @@ def is_normal(text: str) -> bool:
     document = compose_json(source)
     if document is None or count_steps(document) > MAX_STEPS:
         return False
-    definition, found = bind(document, source)
-    if definition is None or not isinstance(document, Mapping):
+    bound = bind(document, source)
+    if bound.definition is None or bound.diagnostics:
         return False
-    found += check(definition, document, source, None)
-    return not has_errors(found) and canonical(normalise(definition)) == text
+    found = check(bound, document, source, None)
+    return not has_errors(found) and canonical(normalise(bound.definition)) == text
 
 
 def load_files(paths: Iterable[Path], catalogue: Catalogue | None = None) -> Loaded:
     """Reads the definitions of files."""
+    return load_texts(map(read, paths), catalogue)
+
+
+def load_texts(
+    texts: Iterable[tuple[Source | None, list[Diagnostic]]], catalogue: Catalogue | None = None
+) -> Loaded:
+    """Reads the definitions of texts, no two of which may have one name.
+
+    Args:
+        texts: What `read` gives of each.
+        catalogue: The activities that there are; their use is not checked without.
+    """
     result = Loaded()
     names: dict[str, Named] = {}
-    for path in paths:
-        source, diagnostics = read(path)
+    for source, diagnostics in texts:
         result.diagnostics += diagnostics
         if source is not None:
             loaded = load(source, catalogue, names)
             result.definitions += loaded.definitions
             result.diagnostics += loaded.diagnostics
     return result
-
-
-def definition_files(path: Path) -> Sequence[Path]:
-    """The files below a folder that may hold definitions; the path itself if it is none."""
-    if not path.is_dir():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml") and p.is_file())

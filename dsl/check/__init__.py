@@ -1,6 +1,38 @@
 """Checks of a whole definition: what its parts say to one another."""
 
-from dsl.check.ids import MAX_STEPS, count_steps
-from dsl.check.walk import check
+from __future__ import annotations
+
+from dsl.catalogue import Catalogue
+from dsl.check.ids import MAX_STEPS, Ids, count_steps
+from dsl.check.report import Report
+from dsl.check.schemas import check_schemas
+from dsl.check.walk import Checker
+from dsl.diagnostics import Diagnostic
+from dsl.model.bind import Bound
+from dsl.source import Source
+from dsl.syntax import Mapping, Node
 
 __all__ = ["MAX_STEPS", "check", "count_steps"]
+
+
+def check(
+    bound: Bound, document: Node, source: Source, catalogue: Catalogue | None
+) -> list[Diagnostic]:
+    """Checks a definition, or what could be read of it.
+
+    Args:
+        bound: What was read.
+        document: Its nodes, as the author wrote them.
+        source: Its text.
+        catalogue: The activities that there are, or None where that is not known.
+    """
+    if bound.definition is None or not isinstance(document, Mapping):
+        return []
+    ids = Ids(document)
+    report = Report(source, ids.all)
+    for id, again, first in ids.twice:
+        message = f"two steps have the id `{id}`"
+        report.add("DSL401", message, again.span, None, "first defined here", first.span)
+    check_schemas(document, report)
+    Checker(bound, document, ids, catalogue, report).check()
+    return report.diagnostics

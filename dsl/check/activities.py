@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from dsl.catalogue import Catalogue
 from dsl.check.report import Report
+from dsl.check.shapes import type_of
 from dsl.diagnostics import did_you_mean
-from dsl.model.inputs import TYPES
-from dsl.model.leaves import describe
+from dsl.expressions.types import ANY, Field, Rest, Type, list_of, literal, object_of, union
+from dsl.source import Span
 from dsl.steps import ActivityStep
-from dsl.syntax import Mapping, Node
+from dsl.syntax import Mapping, Node, Scalar
+from dsl.syntax import Sequence as SequenceNode
 
 __all__ = ["check_activity"]
 
 
-def check_activity(step: ActivityStep, node: Mapping, catalogue: Catalogue, report: Report) -> None:
-    """Checks the name of an activity and its arguments, as far as they are known at load."""
+def check_activity(
+    step: ActivityStep, node: Mapping, given: Type | None, catalogue: Catalogue, report: Report
+) -> None:
+    """Checks the name of an activity and its arguments, as far as they are known at load.
+
+    Args:
+        step: The step.
+        node: Its nodes.
+        given: The type of its `with`, if it has one.
+        catalogue: The activities that there are.
+        report: Where mistakes are reported.
+    """
     entry = node.get("activity")
     assert entry is not None
     known = catalogue.get(step.activity)
@@ -29,18 +41,19 @@ def check_activity(step: ActivityStep, node: Mapping, catalogue: Catalogue, repo
         return
     if step.has("args"):
         return
-    given = node.get("with")
-    arguments = given.value if given is not None else None
+    there = node.get("with")
+    arguments = there.value if there is not None else None
     schema = known.arguments
     properties: dict[str, Any] = schema.get("properties", {})
     names = [e.name for e in arguments.entries] if isinstance(arguments, Mapping) else []
     missing = [name for name in schema.get("required", []) if name not in names]
     if missing:
         shown = ", ".join(f"`{name}`" for name in missing)
-        place = given.key.span if given is not None else entry.value.span
+        place = there.key.span if there is not None else entry.value.span
         report.add("DSL503", f"`{step.activity}` needs the argument {shown}", place)
     if not isinstance(arguments, Mapping):
         return
+    wanted = type_of(schema)
     for argument in arguments.entries:
         if argument.name not in properties:
             if schema.get("additionalProperties", False) is False:
@@ -49,26 +62,53 @@ def check_activity(step: ActivityStep, node: Mapping, catalogue: Catalogue, repo
                 message = f"`{step.activity}` has no argument `{argument.name}`"
                 report.add("DSL503", message, argument.key.span, hint)
             continue
-        _check_type(argument.name, argument.value, properties[argument.name], report)
+        field = given.fields.get(argument.name) if given is not None else None
+        if field is not None:
+            what, inner = f"the argument `{argument.name}`", wanted.fields[argument.name].type
+            _check_type(what, argument.value, field.type, inner, report)
 
 
-def _check_type(name: str, node: Node, schema: Any, report: Report) -> None:
-    """A literal against the type of its argument. Templates are checked when they run."""
-    if not isinstance(schema, dict):
-        return
-    value = node.data()
-    wanted = cast("dict[str, Any]", schema).get("type")
-    if not isinstance(wanted, str) or (isinstance(value, str) and "${" in value):
-        return
-    fits = {
-        "string": isinstance(value, str),
-        "number": isinstance(value, int | float) and not isinstance(value, bool),
-        "integer": isinstance(value, int) and not isinstance(value, bool),
-        "boolean": isinstance(value, bool),
-        "array": isinstance(value, list),
-        "object": isinstance(value, dict),
-        "null": value is None,
-    }
-    if not fits.get(wanted, True):
-        message = f"the argument `{name}` must be {TYPES[wanted]}, is {describe(value)}"
-        report.add("DSL503", message, node.span)
+def _check_type(what: str, node: Node, given: Type, wanted: Type, report: Report) -> None:
+    """A value against the type that is wanted, as far as both are known."""
+    kinds = wanted.kinds | {"int"} if "float" in wanted.kinds else wanted.kinds
+    if given.kinds.isdisjoint(kinds):
+        report.add("DSL503", f"{what} must be {wanted}, is {given}", _place(node))
+    elif given.values and wanted.values and not set(given.values) & set(wanted.values):
+        known = ", ".join(f"`{value}`" for value in wanted.values)
+        hint = did_you_mean(str(given.values[0]), [str(value) for value in wanted.values])
+        report.add("DSL503", f"{what} must be one of {known}", _place(node), hint)
+    elif given.is_only("object") and wanted.may_be("object"):
+        _check_keys(what, node, given, wanted, report)
+    elif isinstance(node, SequenceNode) and wanted.may_be("list"):
+        for item in node:
+            _check_type(f"an item of {what}", item, _literal(item), wanted.items, report)
+
+
+def _check_keys(what: str, node: Node, given: Type, wanted: Type, report: Report) -> None:
+    if given.rest is Rest.CLOSED:
+        for name, field in wanted.fields.items():
+            if field.required and name not in given.fields:
+                report.add("DSL503", f"{what} needs the key `{name}`", _place(node))
+    for name, field in given.fields.items():
+        entry = node.get(name) if isinstance(node, Mapping) else None
+        place = entry.value if entry is not None else node
+        if name in wanted.fields:
+            inner = wanted.fields[name].type
+            _check_type(f"`{name}` of {what}", place, field.type, inner, report)
+        elif wanted.rest is Rest.CLOSED and wanted.fields:
+            hint = did_you_mean(name, wanted.fields)
+            span = entry.key.span if entry is not None else _place(node)
+            report.add("DSL503", f"{what} has no key `{name}`", span, hint)
+
+
+def _literal(node: Node) -> Type:
+    """What is known of a value without its expressions."""
+    if isinstance(node, Scalar):
+        return ANY if isinstance(node.value, str) and "${" in node.value else literal(node.value)
+    if isinstance(node, Mapping):
+        return object_of({entry.name: Field(_literal(entry.value)) for entry in node.entries})
+    return list_of(union(map(_literal, node)))
+
+
+def _place(node: Node) -> Span:
+    return node.span if isinstance(node, Scalar) else Span(node.span.start, node.span.start + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dsl.check.report import Report
 from dsl.syntax import Mapping, Node, Scalar
 from dsl.syntax import Sequence as SequenceNode
 
@@ -26,30 +25,36 @@ class Ids:
 
     Args:
         document: Its nodes.
-        report: Where ids that stand twice are reported.
 
     Attributes:
         all: Where each id is defined.
-        inner: Those inside iterations and compensations.
+        twice: Ids that stand twice: the id, where it stands again, and where it is defined.
+        inner: What those inside iterations and compensations are inside of.
         undoable: Those of steps that can be undone, or have such inside.
+        changing: The variables that a step sets.
     """
 
-    def __init__(self, document: Node, report: Report) -> None:
+    def __init__(self, document: Node) -> None:
         self.all: dict[str, Scalar] = {}
-        self.inner: set[str] = set()
+        self.twice: list[tuple[str, Scalar, Scalar]] = []
+        self.inner: dict[str, str] = {}
         self.undoable: set[str] = set()
-        self._report = report
-        self._collect(document, inner=False)
+        self.changing: set[str] = set()
+        self._collect(document, None)
 
-    def _collect(self, node: Node, inner: bool) -> bool:
+    def _collect(self, node: Node, inner: str | None) -> bool:
         """Finds the ids in a node; says whether there is anything to undo in it."""
         undoable = False
+        owner = _name(node)
         for steps, within in _step_lists(node):
             for step in steps if isinstance(steps, SequenceNode) else (steps,):
                 if not isinstance(step, Mapping):
                     continue
+                changed = step.get("set")
+                if changed is not None and isinstance(changed.value, Mapping):
+                    self.changing.update(e.name for e in changed.value.entries)
                 entry = step.get("id")
-                deeper = inner or within
+                deeper = f"{within}{owner}" if within else inner
                 has_undo = self._collect(step, deeper) or step.get("compensate") is not None
                 undoable = undoable or has_undo
                 if entry is not None and isinstance(entry.value, Scalar):
@@ -59,46 +64,47 @@ class Ids:
                         self.undoable.add(id)
         return undoable
 
-    def _add(self, id: str, node: Scalar, inner: bool) -> None:
+    def _add(self, id: str, node: Scalar, inner: str | None) -> None:
         first = self.all.get(id)
         if first is node:
             return  # the same step by way of an alias
         if first is not None:
-            self._report.add(
-                "DSL401",
-                f"two steps have the id `{id}`",
-                node.span,
-                related="first defined here",
-                there=first.span,
-            )
+            self.twice.append((id, node, first))
             return
         self.all[id] = node
         if inner:
-            self.inner.add(id)
+            self.inner[id] = inner
 
 
-def _step_lists(node: Node) -> list[tuple[Node, bool]]:
-    """The lists of steps directly in a step or a definition, and whether each is an iteration."""
+def _name(node: Node) -> str:
+    entry = node.get("id") if isinstance(node, Mapping) else None
+    return f" of `{entry.value.data()}`" if entry is not None else ""
+
+
+def _step_lists(node: Node) -> list[tuple[Node, str | None]]:
+    """The lists of steps directly in a step or a definition.
+
+    Returns:
+        Each list, and what it is called where its steps are not seen from outside.
+    """
     if not isinstance(node, Mapping):
         return []
-    found: list[tuple[Node, bool]] = []
+    found: list[tuple[Node, str | None]] = []
     for entry in node.entries:
         match entry.name:
             case "steps" | "finally":
-                found.append((entry.value, False))
+                found.append((entry.value, None))
             case "do":
                 looping = any(node.get(key) for key in ("foreach", "while", "until"))
-                found.append((entry.value, looping))
+                found.append((entry.value, "the iterations" if looping else None))
             case "compensate":
-                found.append((entry.value, True))
+                found.append((entry.value, "the compensation"))
             case "parallel" if isinstance(entry.value, Mapping):
-                found += [(branch.value, False) for branch in entry.value.entries]
+                found += [(branch.value, None) for branch in entry.value.entries]
             case "switch" | "catch" if isinstance(entry.value, SequenceNode):
                 for case in entry.value:
                     if isinstance(case, Mapping):
-                        found += [
-                            (e.value, False) for e in case.entries if e.name in ("do", "else")
-                        ]
+                        found += [(e.value, None) for e in case.entries if e.name in ("do", "else")]
             case _:
                 pass
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from dsl.check.scope import Place
 from dsl.diagnostics import Diagnostic, Related
-from dsl.expressions import Problem, parse, parse_template, strip_braces
+from dsl.expressions import LIMITS, Problem, Scope, Syntax, Type, analyse, parts, strip_braces
+from dsl.expressions.types import ANY, BOOL, STRING, Field, list_of, literal, object_of, union
 from dsl.source import Source, Span
-from dsl.syntax import Node, Scalar, locate
+from dsl.syntax import Mapping as MappingNode
+from dsl.syntax import Node, Scalar
 
 __all__ = ["CODE_OF", "Report"]
 
@@ -16,9 +18,14 @@ CODE_OF = {
     "argument-count": "DSL305",
     "empty": "DSL301",
     "expression-syntax": "DSL301",
+    "maybe-no-key": "DSL312",
+    "maybe-no-output": "DSL410",
+    "no-key": "DSL311",
     "not-allowed": "DSL302",
     "number-range": "DSL301",
+    "one-outcome": "DSL313",
     "reserved-name": "DSL203",
+    "secret": "DSL309",
     "shadowed-name": "DSL302",
     "step-field": "DSL404",
     "step-not-visible": "DSL403",
@@ -26,11 +33,13 @@ CODE_OF = {
     "template-unclosed": "DSL301",
     "too-deep": "DSL306",
     "too-long": "DSL306",
+    "unguarded-output": "DSL601",
     "unknown-function": "DSL304",
     "unknown-name": "DSL303",
     "unknown-step": "DSL402",
     "unknown-variable": "DSL405",
     "vars-use": "DSL404",
+    "wrong-type": "DSL310",
 }
 """The diagnostic of each problem that an expression can have."""
 
@@ -40,10 +49,12 @@ class Report:
 
     Args:
         source: The text.
+        ids: Where the ids of steps stand.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, ids: Mapping[str, Scalar]) -> None:
         self.source = source
+        self.ids = ids
         self.diagnostics: list[Diagnostic] = []
 
     def add(
@@ -74,28 +85,86 @@ class Report:
                     "put the whole text in quotes",
                 )
                 return
-        self.add(CODE_OF[problem.code], problem.message, span, hint)
+        step = self.ids.get(problem.step) if problem.step is not None else None
+        there = step.span if step is not None else None
+        related = "the step is here" if there is not None else None
+        self.add(CODE_OF[problem.code], problem.message, span, hint, related, there)
 
-    def expression(self, node: Node, place: Place) -> None:
-        """Checks a bare expression."""
-        if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            return  # true, false, a number; anything else was reported when it was read
+    def expression(
+        self, node: Node, place: Place, want: Type | None = BOOL, lenient: bool = False
+    ) -> tuple[Type, Syntax | None]:
+        """Checks a bare expression.
+
+        Args:
+            node: Where it stands.
+            place: What it sees.
+            want: What is wanted; a condition unless something else is said.
+            lenient: Whether what is not there is no mistake.
+
+        Returns:
+            Its type, and what is known of it where it is valid.
+        """
+        if not isinstance(node, Scalar):
+            return ANY, None  # anything else was reported when it was read
+        if not isinstance(node.value, str):
+            return literal(node.value), None
         text, offset = strip_braces(node.value)
-        expression, problems = parse(text)
-        if expression is not None:
-            problems = expression.check(place.scope())
+        syntax, problems = analyse(text)
+        found = ANY
+        if syntax is not None:
+            found, problems = syntax.check(place.scope(lenient), want)
         for problem in problems:
             self.problem(problem, node, offset)
+        return found, None if problems else syntax
 
-    def template(self, node: Node, place: Place) -> None:
-        """Checks a template."""
-        value: Any = node.data()
-        template, problems = parse_template(value)
-        for found in problems:
-            self.problem(found.problem, locate(node, found.path)[0])
-        if template is None:
-            return
-        scope = place.scope()
-        for path, offset, expression in template.expressions:
-            for problem in expression.check(scope):
-                self.problem(problem, locate(node, path)[0], offset)
+    def template(self, node: Node, place: Place, want: Type | None = None) -> Type:
+        """Checks a template.
+
+        Args:
+            node: Where it stands.
+            place: What it sees.
+            want: What is wanted of a text that is one expression, if that is known.
+
+        Returns:
+            Its type.
+        """
+        return self._template(node, place.scope(), want, 0)
+
+    def _template(self, node: Node, scope: Scope, want: Type | None, depth: int) -> Type:
+        if isinstance(node, Scalar):
+            if isinstance(node.value, str) and "${" in node.value:
+                return self._text(node, node.value, scope, want)
+            return literal(node.value)
+        if depth >= LIMITS.value_depth:
+            message = f"the value is nested too deeply (over {LIMITS.value_depth} levels)"
+            self.add("DSL306", message, Span(node.span.start, node.span.start + 1))
+            return ANY
+        if isinstance(node, MappingNode):
+            return object_of(
+                {
+                    entry.name: Field(self._template(entry.value, scope, None, depth + 1))
+                    for entry in node.entries
+                }
+            )
+        return list_of(union([self._template(item, scope, None, depth + 1) for item in node]))
+
+    def _text(self, node: Scalar, text: str, scope: Scope, want: Type | None) -> Type:
+        """Checks a text with expressions in it."""
+        found: list[Type] = []
+        pieces = list(parts(text))
+        alone = sum(1 for piece in pieces if not isinstance(piece, str)) == 1
+        alone = alone and not "".join(p for p in pieces if isinstance(p, str)).strip()
+        for piece in pieces:
+            if isinstance(piece, Problem):
+                self.problem(piece, node)
+                found.append(ANY)
+            elif not isinstance(piece, str):
+                offset, end = piece
+                syntax, problems = analyse(text[offset:end])
+                type = ANY
+                if syntax is not None:
+                    type, problems = syntax.check(scope, want if alone else None)
+                for problem in problems:
+                    self.problem(problem, node, offset)
+                found.append(type)
+        return found[0] if alone else STRING

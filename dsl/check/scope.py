@@ -1,15 +1,55 @@
-"""What can be read in a place of a definition."""
+"""What can be read in a place of a definition, and what is sure there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dsl.expressions import Scope
+from dsl.expressions import Scope, Type
+from dsl.expressions.facts import Facts
+from dsl.expressions.types import ANY
 
-__all__ = ["Place"]
+__all__ = ["Condition", "Place", "Steps"]
 
-_ROOT_NAMES = {"input": "the input", "workflow": "the run: its id, type, start_time"}
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must have happened for a step to have run to its end.
+
+    Args:
+        key: What identifies it.
+        doubt: Why it may not have happened.
+    """
+
+    key: tuple[object, ...]
+    doubt: str = field(compare=False)
+
+
+@dataclass(slots=True)
+class Steps:
+    """The steps of a definition, as far as they were walked.
+
+    Attributes:
+        all: Every id.
+        inner: What the ids inside iterations and compensations are inside of.
+        outputs: The types of outputs.
+        needs: The conditions under which each ran.
+    """
+
+    all: frozenset[str]
+    inner: Mapping[str, str]
+    outputs: dict[str, Type] = field(default_factory=dict[str, Type])
+    needs: dict[str, frozenset[Condition]] = field(default_factory=dict[str, frozenset[Condition]])
+
+    def hidden(self, id: str) -> tuple[str, str]:
+        """Why a step cannot be read from a place where it is not visible."""
+        message = f"the step `{id}` cannot be read here"
+        if id in self.inner:
+            where = self.inner[id]
+            return message, f"it lies in {where}, and is seen only from inside"
+        if id in self.needs:
+            return message, "it lies in a branch or a case beside this one"
+        return message, "it comes later: only steps before this one can be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,37 +57,77 @@ class Place:
     """A place in a definition: what expressions see there, and what may stand there.
 
     Args:
-        names: The names in scope.
-        variables: The variables in scope.
-        visible: Ids of the steps before it. Grows while a sequence is walked.
-        all_steps: Every id of the definition.
+        steps: The steps of the definition.
         observable: Ids outside iterations: their status can be read from anywhere.
+        names: The names in scope, with their types.
+        variables: The variables in scope, with their types.
+        visible: Ids of the steps before it. Grows while a sequence is walked.
+        conditions: What must have happened for a run to be here.
+        certain: What must have happened besides, once what was walked has ended. Grows as well.
+        facts: What the conditions say of what can be read.
+        nullable: What is read as an object, and may be null.
+        late: Whether steps are registered only once they completed.
         undoing: Whether it is in a compensation.
         cleaning: Whether it is in a `finally`.
         looping: Whether it is in a loop that can be left from here.
     """
 
-    all_steps: frozenset[str]
+    steps: Steps
     observable: frozenset[str]
-    names: Mapping[str, str] = field(default_factory=lambda: dict(_ROOT_NAMES))
-    variables: frozenset[str] = frozenset()
+    names: Mapping[str, Type]
+    variables: Mapping[str, Type] = field(default_factory=dict[str, Type])
     visible: set[str] = field(default_factory=set[str])
+    conditions: frozenset[Condition] = frozenset()
+    certain: set[Condition] = field(default_factory=set[Condition])
+    facts: Facts = frozenset()
+    nullable: Facts = frozenset()
+    late: bool = False
     undoing: bool = False
     cleaning: bool = False
     looping: bool = False
 
-    def scope(self) -> Scope:
-        """The scope of an expression here."""
-        return Scope(self.names, self.variables, self.visible, self.all_steps, self.observable)
+    def scope(self, lenient: bool = False) -> Scope:
+        """The scope of an expression here; `lenient` where what is not there is no mistake."""
+        steps = self.steps
+        return Scope(
+            self.names,
+            self.variables,
+            self.visible,
+            steps.all,
+            self.observable,
+            steps.outputs,
+            self.doubt,
+            steps.hidden,
+            self.facts,
+            self.nullable,
+            lenient,
+        )
 
-    def naming(self, **names: str) -> Place:
+    def doubt(self, id: str) -> str | None:
+        """Why a step may have no output here."""
+        missing = self.steps.needs.get(id, frozenset()) - self.conditions
+        return next((need.doubt for need in missing if need not in self.certain), None)
+
+    def naming(self, names: Mapping[str, Type]) -> Place:
         """The same place with more names."""
         return replace(self, names={**self.names, **names})
 
-    def declaring(self, variables: Mapping[str, object]) -> Place:
+    def declaring(self, variables: Mapping[str, Type]) -> Place:
         """The same place with more variables."""
-        return replace(self, variables=self.variables | variables.keys())
+        return replace(self, variables={**self.variables, **variables})
+
+    def where(self, *conditions: Condition, facts: Facts = frozenset()) -> Place:
+        """The same place, where something is known to have happened."""
+        if not conditions and not facts:
+            return self
+        return replace(self, conditions=self.conditions.union(conditions), facts=self.facts | facts)
 
     def apart(self) -> Place:
         """A place whose steps are not seen from outside: an iteration, a compensation."""
-        return replace(self, visible=set(self.visible))
+        return replace(self, visible=set(self.visible), certain=set(self.certain))
+
+    def done(self, id: str, type: Type = ANY) -> None:
+        """Notes a step that was walked."""
+        self.visible.add(id)
+        self.steps.outputs[id] = type
+        self.steps.needs[id] = self.conditions

@@ -1,8 +1,11 @@
 """The expression language: parsed by the standard library's `ast`, checked, compiled, bounded.
 
-expression, problems = parse("input.amount > 1000")
+syntax, problems = analyse("input.amount > 1000")      what is known before anything runs
+if syntax is not None:
+    type, problems = syntax.check(scope)
+
+expression, problems = parse("input.amount > 1000")    what runs
 if expression is not None:
-    problems = expression.check(scope)
     value = expression.evaluate(context)
 """
 
@@ -13,7 +16,9 @@ from .frame import Context, Value
 from .functions import FUNCTIONS, Function
 from .limits import LIMITS, Limits
 from .names import RESERVED
-from .template import Template, TemplateProblem, parse_template, strip_braces
+from .syntax import Syntax, analyse
+from .template import Template, TemplateProblem, parse_template, parts, strip_braces
+from .types import Type
 
 __all__ = [
     "CODES",
@@ -28,10 +33,14 @@ __all__ = [
     "MissingError",
     "Problem",
     "Scope",
+    "Syntax",
     "Template",
     "TemplateProblem",
+    "Type",
     "Value",
+    "analyse",
     "parse",
     "parse_template",
+    "parts",
     "strip_braces",
 ]

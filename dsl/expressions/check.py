@@ -1,18 +1,17 @@
 """References of an expression against what is known at load."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import Problem, nearest
+from .facts import Facts
 from .rules import Reference
+from .types import Type
 
 __all__ = ["Scope", "check"]
 
 
-_NOT_VISIBLE = (
-    "only steps before it can be read, and those of an iteration or a branch only inside it"
-)
 _ELSEWHERE = {
     "item": "`item` is in scope inside a `foreach`",
     "index": "`index` is in scope inside a loop",
@@ -31,18 +30,33 @@ class Scope:
     """What an expression may read in one place of a definition.
 
     Attributes:
-        names: Root names in scope, each with a short doc.
-        variables: The variables (`vars.<name>`).
+        names: Root names in scope, with their types.
+        variables: The variables (`vars.<name>`), with their types.
         steps: Ids of the steps that may be read here.
         all_steps: Every id of the definition.
         observable: Ids of the steps whose `status` and `error` may be read from anywhere.
+        outputs: The types of the outputs of steps, as far as they are known.
+        doubt: Why a step may have no output here; None where it has one.
+        hidden: Why a step cannot be read here: what is wrong, and what to do.
+        facts: What is known to be there, and not null.
+        nullable: What is read as an object, and may be null.
+        lenient: Whether what is not there is no mistake.
     """
 
-    names: Mapping[str, str]
-    variables: AbstractSet[str]
+    names: Mapping[str, Type]
+    variables: Mapping[str, Type]
     steps: AbstractSet[str]
     all_steps: AbstractSet[str]
     observable: AbstractSet[str] = frozenset()
+    outputs: Mapping[str, Type] = field(default_factory=dict[str, Type])
+    doubt: Callable[[str], str | None] = lambda id: None
+    hidden: Callable[[str], tuple[str, str]] = lambda id: (
+        f"the step `{id}` cannot be read here",
+        "only steps before it can be read",
+    )
+    facts: Facts = frozenset()
+    nullable: Facts = frozenset()
+    lenient: bool = False
 
 
 def check(references: Iterable[Reference], scope: Scope) -> tuple[Problem, ...]:
@@ -70,8 +84,8 @@ def _check(reference: Reference, scope: Scope) -> Problem | None:
             return None
         case "steps" if path[1] not in scope.steps:
             if path[1] in scope.all_steps:
-                message = f"the step `{path[1]}` cannot be read here"
-                return Problem("step-not-visible", message, start, end, _NOT_VISIBLE)
+                message, hint = scope.hidden(path[1])
+                return Problem("step-not-visible", message, start, end, hint, path[1])
             hint = nearest(path[1], sorted(scope.steps)) or nearest(
                 path[1], sorted(scope.all_steps)
             )
@@ -82,6 +96,9 @@ def _check(reference: Reference, scope: Scope) -> Problem | None:
 
 
 def _unknown_name(name: str, start: int, end: int, scope: Scope) -> Problem:
+    if name == "secrets":
+        message = "`secrets` cannot stand in an expression: its value would be seen"
+        return Problem("secret", message, start, end, "let the activity read it on its worker")
     if name in _ELSEWHERE:
         hint = _ELSEWHERE[name]
     elif name in scope.variables:

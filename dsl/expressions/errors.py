@@ -31,9 +31,14 @@ CODES: Final = (
     "argument-count",
     "empty",
     "expression-syntax",
+    "maybe-no-key",
+    "maybe-no-output",
+    "no-key",
     "not-allowed",
     "number-range",
+    "one-outcome",
     "reserved-name",
+    "secret",
     "shadowed-name",
     "step-field",
     "step-not-visible",
@@ -41,11 +46,13 @@ CODES: Final = (
     "template-unclosed",
     "too-deep",
     "too-long",
+    "unguarded-output",
     "unknown-function",
     "unknown-name",
     "unknown-step",
     "unknown-variable",
     "vars-use",
+    "wrong-type",
 )
 """Every code a `Problem` can have."""
 
@@ -60,6 +67,7 @@ class Problem:
         start: Where it begins: characters from the start of the source.
         end: Where it ends (exclusive).
         hint: What to write instead, if that can be said.
+        step: The id of the step it is about, if it is about one.
     """
 
     code: str
@@ -67,6 +75,7 @@ class Problem:
     start: int
     end: int
     hint: str | None = None
+    step: str | None = None
 
 
 class ExpressionError(Exception):

@@ -1,15 +1,13 @@
-"""An expression: parsed and compiled once, evaluated and checked often."""
+"""An expression: parsed and compiled once, evaluated often."""
 
 import ast
 from dataclasses import dataclass, field
 from typing import Final
 
-from .check import Scope, check
 from .compile import Compiler, Run
 from .errors import ExpressionError, Fault, Place, Problem
 from .frame import Context, Frame, Value
-from .parse import read
-from .rules import Reference, Rules
+from .syntax import analyse
 from .values import measure
 
 __all__ = ["Expression", "parse"]
@@ -33,7 +31,6 @@ class Expression:
     _run: Run = field(repr=False, compare=False)
     _slots: int = field(repr=False, compare=False)
     _only_reads: bool = field(repr=False, compare=False)
-    _references: tuple[Reference, ...] = field(repr=False, compare=False)
 
     def evaluate(self, context: Context) -> Value:
         """The value.
@@ -64,10 +61,6 @@ class Expression:
             raise self._whole(fault.message) from None
         return value
 
-    def check(self, scope: Scope) -> tuple[Problem, ...]:
-        """The problems of what it reads in a scope, in the order of the source."""
-        return check(self._references, scope)
-
     def _whole(self, message: str) -> ExpressionError:
         return Place(self.source, 0, len(self.source)).error(Fault(message))
 
@@ -81,22 +74,12 @@ def parse(source: str) -> tuple[Expression | None, tuple[Problem, ...]]:
     Returns:
         The expression, or None if it has problems; and the problems in the order of the source.
     """
-    tree, text, problems = read(source)
-    if tree is None:
-        return None, tuple(problems)
-    rules = Rules(text)
-    rules.visit(tree)
-    if rules.problems:
-        return None, tuple(sorted(rules.problems, key=lambda one: (one.start, one.end)))
-    compiler = Compiler(text)
-    run = compiler.compile(tree, {})
-    references = tuple(rules.references)
-    reads = frozenset(
-        one.path
-        for one in references
-        if one.kind in ("name", "vars") or (one.kind == "steps" and len(one.path) == 3)
-    )
-    return Expression(source, reads, run, compiler.slots, _reads(tree), references), ()
+    syntax, problems = analyse(source)
+    if syntax is None:
+        return None, problems
+    compiler = Compiler(syntax.source)
+    run = compiler.compile(syntax.tree, {})
+    return Expression(source, syntax.reads, run, compiler.slots, _reads(syntax.tree)), ()
 
 
 def _reads(node: ast.expr) -> bool:

@@ -8,6 +8,7 @@ from typing import cast
 from .errors import Fault
 from .frame import Frame, Value
 from .limits import LIMITS
+from .types import KINDS
 from .values import describe
 
 __all__ = [
@@ -30,6 +31,8 @@ class Function:
     Attributes:
         name: Its name.
         signature: How it is called, such as `pad_left(text, width, fill=" ")`.
+        takes: The kinds that each argument may have; the last counts for all that follow.
+        gives: What the result is, from `types`; see `function`.
         doc: What it gives, in a line.
         examples: Expressions with their values; each is a test.
         min_args: Fewest arguments.
@@ -41,6 +44,8 @@ class Function:
 
     name: str
     signature: str
+    takes: tuple[frozenset[str], ...]
+    gives: str
     doc: str
     examples: list[tuple[str, Value]]
     min_args: int
@@ -52,6 +57,7 @@ class Function:
 
 def function(
     signature: str,
+    types: str,
     doc: str,
     *examples: tuple[str, Value],
     iterates: bool = False,
@@ -59,19 +65,28 @@ def function(
 ) -> Callable[[Callable[..., Value]], Function]:
     """Make a `Function` of a Python function whose first argument is the frame.
 
-    The numbers of arguments come from the Python function's own signature.
+    The numbers of arguments come from the Python function's own signature. `types` names the
+    kinds that arguments may have and that of the result: `string, int -> string`,
+    `any... -> bool`, `list -> [int]`; or a word that says how the result follows from the
+    arguments: `same` as the first, an `item` of it, and those that `infer` knows.
     """
+    before, _, gives = types.partition("->")
+    takes = [_kinds(part.strip().removesuffix("...")) for part in before.split(",") if part.strip()]
 
     def make(apply: Callable[..., Value]) -> Function:
         parameters = list(inspect.signature(apply).parameters.values())[1:]
         named = [one for one in parameters if one.kind is not one.VAR_POSITIONAL]
         several = len(named) < len(parameters)
+        fewest = sum(one.default is one.empty for one in named)
+        wanted = (kinds if at < fewest else kinds | {"null"} for at, kinds in enumerate(takes))
         return Function(
             name=signature.partition("(")[0],
             signature=signature,
+            takes=tuple(wanted),
+            gives=gives.strip(),
             doc=doc,
             examples=list(examples),
-            min_args=sum(one.default is one.empty for one in named),
+            min_args=fewest,
             max_args=None if several else len(parameters),
             iterates=iterates,
             weight=weight,
@@ -79,6 +94,10 @@ def function(
         )
 
     return make
+
+
+def _kinds(words: str) -> frozenset[str]:
+    return KINDS if words == "any" else frozenset(words.split("|"))
 
 
 def want_text(name: str, value: Value) -> str:

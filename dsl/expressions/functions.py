@@ -16,6 +16,7 @@ __all__ = ["FUNCTIONS", "LAZY", "Function"]
 
 @function(
     "default(x, other)",
+    "any, any -> either",
     "x, or the other if x is null or not there: a missing key or item, an output not to be had.",
     ('default({"a": 1}.b, 2)', 2),
     ("default(null, 2)", 2),
@@ -28,6 +29,7 @@ def _default(frame: Frame, x: Value, other: Value) -> Value:
 
 @function(
     "has(x)",
+    "any -> bool",
     "Whether x can be read: its keys and items are there, even if it is null.",
     ('has({"a": null}.a)', True),
     ('has({"a": 1}.b)', False),

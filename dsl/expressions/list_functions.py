@@ -23,6 +23,7 @@ __all__ = ["LIST_FUNCTIONS"]
 
 @function(
     "len(x)",
+    "string|list|object -> int",
     "The number of characters of a string, items of a list, keys of an object.",
     ('len("abc")', 3),
     ("len([1, 2])", 2),
@@ -36,6 +37,7 @@ def _len(frame: Frame, x: Value) -> Value:
 
 @function(
     "list(x)",
+    "string|list|object -> list",
     "A list: of the characters of a string, the keys of an object, or the same list.",
     ('list("ab")', ["a", "b"]),
     ('list({"a": 1})', ["a"]),
@@ -53,6 +55,7 @@ def _list(frame: Frame, x: Value) -> Value:
 
 @function(
     'sorted(items, field="")',
+    "list, string -> same",
     "The list in ascending order; objects in the order of one of their fields.",
     ("sorted([3, 1, 2])", [1, 2, 3]),
     ('sorted([{"n": 2}, {"n": 1}], "n")', [{"n": 1}, {"n": 2}]),
@@ -84,6 +87,7 @@ def _fields(frame: Frame, name: str, items: list[Value], field: Value) -> list[V
 
 @function(
     "reversed(items)",
+    "list -> same",
     "The list, last item first.",
     ("reversed([1, 2, 3])", [3, 2, 1]),
     iterates=True,
@@ -96,6 +100,7 @@ def _reversed(frame: Frame, items: Value) -> Value:
 
 @function(
     "range(start, stop, step)",
+    "int, int, int -> [int]",
     "Ints from start (0 if not given) to before stop.",
     ("range(3)", [0, 1, 2]),
     ("range(1, 4)", [1, 2, 3]),
@@ -114,6 +119,7 @@ def _range(frame: Frame, start: Value, stop: Value = None, step: Value = 1) -> V
 
 @function(
     "zip(a, b, ...)",
+    "list... -> [list]",
     "Lists of the items at the same place, as many as the shortest list has.",
     ('zip([1, 2], ["a", "b"])', [[1, "a"], [2, "b"]]),
     iterates=True,
@@ -126,6 +132,7 @@ def _zip(frame: Frame, a: Value, *others: Value) -> Value:
 
 @function(
     "enumerate(items, start=0)",
+    "list, int -> [list]",
     "Lists of place and item.",
     ('enumerate(["a", "b"])', [[0, "a"], [1, "b"]]),
     ('enumerate(["a"], 1)', [[1, "a"]]),
@@ -148,6 +155,7 @@ def _bools(name: str, items: "Value | Iterator[Value]") -> Iterable[bool]:
 
 @function(
     "any(bools)",
+    "list -> bool",
     "Whether one of them is true. Looks no further than the first that is.",
     ("any([false, true])", True),
     ("any(x > 2 for x in [1, 2])", False),
@@ -162,6 +170,7 @@ def _any(frame: Frame, bools: "Value | Iterator[Value]") -> Value:
 
 @function(
     "all(bools)",
+    "list -> bool",
     "Whether none of them is false. Looks no further than the first that is.",
     ("all([true, false])", False),
     ("all(x > 0 for x in [1, 2])", True),
@@ -174,21 +183,36 @@ def _all(frame: Frame, bools: "Value | Iterator[Value]") -> Value:
     return all(_bools("all", bools))
 
 
-@function("keys(object)", "Its keys, in order.", ('keys({"b": 1, "a": 2})', ["b", "a"]))
+@function(
+    "keys(object)",
+    "object -> [string]",
+    "Its keys, in order.",
+    ('keys({"b": 1, "a": 2})', ["b", "a"]),
+)
 def _keys(frame: Frame, object: Value) -> Value:
     whole = want_object("keys", object)
     want_items(frame, len(whole))
     return list(whole)
 
 
-@function("values(object)", "Its values, in order.", ('values({"b": 1, "a": 2})', [1, 2]))
+@function(
+    "values(object)",
+    "object -> list",
+    "Its values, in order.",
+    ('values({"b": 1, "a": 2})', [1, 2]),
+)
 def _values(frame: Frame, object: Value) -> Value:
     whole = want_object("values", object)
     want_items(frame, len(whole))
     return list(whole.values())
 
 
-@function("items(object)", "Lists of key and value, in order.", ('items({"a": 1})', [["a", 1]]))
+@function(
+    "items(object)",
+    "object -> [list]",
+    "Lists of key and value, in order.",
+    ('items({"a": 1})', [["a", 1]]),
+)
 def _items(frame: Frame, object: Value) -> Value:
     whole = want_object("items", object)
     want_items(frame, len(whole), 4)
@@ -197,6 +221,7 @@ def _items(frame: Frame, object: Value) -> Value:
 
 @function(
     "merge(a, b, ...)",
+    "object... -> merged",
     "One object with the keys of all; of the same key the last one counts. Not deep.",
     ('merge({"a": 1, "b": 1}, {"b": 2})', {"a": 1, "b": 2}),
     weight=4,
@@ -213,6 +238,7 @@ def _merge(frame: Frame, a: Value, *others: Value) -> Value:
 
 @function(
     "contains(x, part)",
+    "string|list|object, any -> bool",
     "The same as `part in x`: a part of a string, an item of a list, a key of an object.",
     ('contains("abc", "b")', True),
     ("contains([1, 2], 3)", False),
@@ -224,6 +250,7 @@ def _contains(frame: Frame, x: Value, part: Value) -> Value:
 
 @function(
     "first(items)",
+    "list -> item",
     "The first item. `default(first(x), y)` if there may be none.",
     ("first([1, 2])", 1),
     iterates=True,
@@ -237,6 +264,7 @@ def _first(frame: Frame, items: Value) -> Value:
 
 @function(
     "last(items)",
+    "list -> item",
     "The last item. `default(last(x), y)` if there may be none.",
     ("last([1, 2])", 2),
     iterates=True,
@@ -250,6 +278,7 @@ def _last(frame: Frame, items: Value) -> Value:
 
 @function(
     "flatten(items)",
+    "list -> list",
     "The list with the items of the lists in it in their place. One level.",
     ("flatten([[1], [2, [3]], 4])", [1, 2, [3], 4]),
     iterates=True,
@@ -270,6 +299,7 @@ def _flatten(frame: Frame, items: Value) -> Value:
 
 @function(
     "unique(items)",
+    "list -> same",
     "The list without the items that are equal to one before them.",
     ('unique([1, "a", 1.0, "a"])', [1, "a"]),
     iterates=True,
@@ -286,6 +316,7 @@ def _unique(frame: Frame, items: Value) -> Value:
 
 @function(
     "group_by(items, field)",
+    "list, string -> object",
     "An object of lists: the objects by the text of one of their fields.",
     (
         'group_by([{"k": "a", "n": 1}, {"k": "b", "n": 2}, {"k": "a", "n": 3}], "k")',

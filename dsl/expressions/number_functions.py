@@ -40,6 +40,7 @@ def _extreme(frame: Frame, name: str, values: tuple[Value, ...]) -> Value:
 
 @function(
     "min(a, b, ...)",
+    "any... -> extreme",
     "The smallest of the numbers or strings, or of those in one list.",
     ("min(3, 1, 2)", 1),
     ('min(["b", "a"])', "a"),
@@ -52,6 +53,7 @@ def _min(frame: Frame, a: Value, *others: Value) -> Value:
 
 @function(
     "max(a, b, ...)",
+    "any... -> extreme",
     "The largest of the numbers or strings, or of those in one list.",
     ("max(1, 2)", 2),
     ("max([1, 2.5])", 2.5),
@@ -64,6 +66,7 @@ def _max(frame: Frame, a: Value, *others: Value) -> Value:
 
 @function(
     "sum(numbers)",
+    "list -> int|float",
     "The sum of a list of numbers; of none it is 0.",
     ("sum([1, 2.5])", 3.5),
     ("sum(x * 2 for x in [1, 2])", 6),
@@ -81,13 +84,14 @@ def _sum(frame: Frame, numbers: Value) -> Value:
     return total
 
 
-@function("abs(x)", "The number without its sign.", ("abs(-2)", 2))
+@function("abs(x)", "int|float -> int|float", "The number without its sign.", ("abs(-2)", 2))
 def _abs(frame: Frame, x: Value) -> Value:
     return number(abs(want_number("abs", x)))
 
 
 @function(
     "round(x, digits)",
+    "int|float, int -> int|float",
     "The nearest int, or the nearest number of so many decimals; halves go to the even one.",
     ("round(2.5)", 2),
     ("round(2.675, 1)", 2.7),
@@ -105,6 +109,7 @@ def _round(frame: Frame, x: Value, digits: Value = None) -> Value:
 
 @function(
     "int(x)",
+    "int|float|string -> int",
     "An int: of a number without its decimals, of a string of digits.",
     ("int(2.9)", 2),
     ('int("-12")', -12),
@@ -120,6 +125,7 @@ def _int(frame: Frame, x: Value) -> Value:
 
 @function(
     "float(x)",
+    "int|float|string -> float",
     "A float: of a number, of a string that holds one.",
     ("float(2)", 2.0),
     ('float("1.5e3")', 1500.0),
@@ -135,6 +141,7 @@ def _float(frame: Frame, x: Value) -> Value:
 
 @function(
     "bool(x)",
+    "bool|string -> bool",
     'A bool: of a bool, of "true" or "false".',
     ('bool("true")', True),
     ("bool(false)", False),
@@ -150,6 +157,7 @@ def _bool(frame: Frame, x: Value) -> Value:
 
 @function(
     "str(x)",
+    "any -> string",
     "A string: of a string the same, of anything else its JSON text.",
     ("str(1.5)", "1.5"),
     ("str(true)", "true"),
@@ -163,6 +171,7 @@ def _str(frame: Frame, x: Value) -> Value:
 
 @function(
     "type(x)",
+    "any -> kind",
     "The type's name: null, bool, int, float, string, list or object.",
     ("type(null)", "null"),
     ("type(1)", "int"),
@@ -176,6 +185,7 @@ def _type(frame: Frame, x: Value) -> Value:
 
 @function(
     "json(x)",
+    "any -> string",
     "The value as compact JSON text.",
     ('json("a")', '"a"'),
     ('json({"a": [1, null]})', '{"a":[1,null]}'),
@@ -210,6 +220,7 @@ _decode = json.JSONDecoder(
 
 @function(
     "from_json(text)",
+    "string -> any",
     "The value that JSON text stands for.",
     ("from_json('{\"a\": [1, null]}')", {"a": [1, None]}),
     weight=30,
@@ -237,6 +248,7 @@ def _from_json(frame: Frame, text: Value) -> Value:
 
 @function(
     'format_number(x, decimals=0, separator=",")',
+    "int|float, int, string -> string",
     "The number with so many decimals, and a separator between thousands.",
     ("format_number(1234.5, 2)", "1,234.50"),
     ("format_number(1234567)", "1,234,567"),

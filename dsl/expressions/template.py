@@ -11,7 +11,7 @@ from .limits import LIMITS, MAX_INT, MIN_INT
 from .tokens import closing_brace
 from .values import measure, text_of, too_long
 
-__all__ = ["Template", "TemplateProblem", "parse_template", "strip_braces"]
+__all__ = ["Template", "TemplateProblem", "parse_template", "parts", "strip_braces"]
 
 Path: TypeAlias = tuple[str | int, ...]
 Make: TypeAlias = Callable[[Context], Value]
@@ -138,11 +138,11 @@ def _constant(value: Value) -> Make:
 def _compile_text(text: str, path: Path, found: _Found) -> tuple[Value, Make | None]:
     if "${" not in text:
         return text, None
-    parts: list[str | tuple[int, Expression]] = []
+    pieces: list[str | tuple[int, Expression]] = []
     failed = False
-    for part in _parts(text):
+    for part in parts(text):
         if isinstance(part, str):
-            parts.append(part)
+            pieces.append(part)
             continue
         if isinstance(part, Problem):
             problems: tuple[Problem, ...] = (part,)
@@ -155,21 +155,25 @@ def _compile_text(text: str, path: Path, found: _Found) -> tuple[Value, Make | N
         if expression is None:
             failed = True
         else:
-            parts.append((offset, expression))
+            pieces.append((offset, expression))
             found.expressions.append((path, offset, expression))
     if failed:
         return None, None
-    texts = [part for part in parts if isinstance(part, str)]
-    if len(texts) == len(parts):
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    if len(texts) == len(pieces):
         return "".join(texts), None
-    spots = [part for part in parts if not isinstance(part, str)]
+    spots = [piece for piece in pieces if not isinstance(piece, str)]
     if len(spots) == 1 and not "".join(texts).strip():
         return None, _whole(path, *spots[0])
-    return None, _joined(path, parts)
+    return None, _joined(path, pieces)
 
 
-def _parts(text: str) -> Iterator[str | tuple[int, int] | Problem]:
-    """The literal parts of a string, unescaped, and the places of its expressions."""
+def parts(text: str) -> Iterator[str | tuple[int, int] | Problem]:
+    """The parts of a string of a template.
+
+    Yields:
+        Its literal parts, unescaped; the places of its expressions; what is wrong with its braces.
+    """
     start = 0
     while True:
         place = text.find("${", start)

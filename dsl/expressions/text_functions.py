@@ -28,18 +28,21 @@ def _made(text: str) -> str:
     return text
 
 
-@function("upper(text)", "The string in capital letters.", ('upper("aB")', "AB"))
+@function(
+    "upper(text)", "string -> string", "The string in capital letters.", ('upper("aB")', "AB")
+)
 def _upper(frame: Frame, text: Value) -> Value:
     return _made(_whole_text(frame, "upper", text, 3).upper())
 
 
-@function("lower(text)", "The string in small letters.", ('lower("aB")', "ab"))
+@function("lower(text)", "string -> string", "The string in small letters.", ('lower("aB")', "ab"))
 def _lower(frame: Frame, text: Value) -> Value:
     return _made(_whole_text(frame, "lower", text, 3).lower())
 
 
 @function(
     "strip(text, characters)",
+    "string, string -> string",
     "The string without the white space (or the given characters) at both ends.",
     ('strip("  a b ")', "a b"),
     ('strip("--a-", "-")', "a"),
@@ -57,6 +60,7 @@ def _strip(frame: Frame, text: Value, characters: Value = None) -> Value:
 
 @function(
     "split(text, separator)",
+    "string, string -> [string]",
     "The parts between separators; without one, the parts between white space.",
     ('split("a,b,,c", ",")', ["a", "b", "", "c"]),
     ('split(" a  b ")', ["a", "b"]),
@@ -82,6 +86,7 @@ def _count(frame: Frame, name: str, text: str, part: str) -> int:
 
 @function(
     'join(strings, separator="")',
+    "list, string -> string",
     "One string of many, with the separator between them.",
     ('join(["a", "b"], ", ")', "a, b"),
     ("join(str(x) for x in [1, 2])", "12"),
@@ -107,6 +112,7 @@ def _join(frame: Frame, strings: Value, separator: Value = "") -> Value:
 
 @function(
     "replace(text, old, new)",
+    "string, string, string -> string",
     "The string with each `old` in it made `new`.",
     ('replace("a-b-c", "-", "+")', "a+b+c"),
     weight=4,
@@ -123,6 +129,7 @@ def _replace(frame: Frame, text: Value, old: Value, new: Value) -> Value:
 
 @function(
     "starts_with(text, start)",
+    "string, string -> bool",
     "Whether the string begins with another.",
     ('starts_with("abc", "ab")', True),
 )
@@ -134,6 +141,7 @@ def _starts_with(frame: Frame, text: Value, start: Value) -> Value:
 
 @function(
     "ends_with(text, end)",
+    "string, string -> bool",
     "Whether the string ends with another.",
     ('ends_with("abc", "bc")', True),
 )
@@ -145,6 +153,7 @@ def _ends_with(frame: Frame, text: Value, end: Value) -> Value:
 
 @function(
     'pad_left(text, width, fill=" ")',
+    "string, int, string -> string",
     "The string with a character before it until it is as wide as wanted.",
     ('pad_left("7", 3, "0")', "007"),
     ('pad_left("abc", 2)', "abc"),
@@ -168,6 +177,7 @@ def _bytes(frame: Frame, name: str, value: Value) -> bytes:
 
 @function(
     "base64(text)",
+    "string -> string",
     "The base64 text of the string's UTF-8 bytes.",
     ('base64("hello")', "aGVsbG8="),
     weight=6,
@@ -178,6 +188,7 @@ def _base64(frame: Frame, text: Value) -> Value:
 
 @function(
     "sha256(text)",
+    "string -> string",
     "The SHA-256 of the string's UTF-8 bytes, in hexadecimal.",
     ('sha256("")', "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
     weight=15,

@@ -32,6 +32,7 @@ def _seconds(text: str) -> int | float:
 
 @function(
     "time(text)",
+    "string -> int|float",
     "The seconds from 1970 (UTC) to an RFC 3339 time.",
     ('time("1970-01-02T00:00:00Z")', 86_400),
     ('time("2024-05-17T09:30:00.5+02:00")', 1_715_931_000.5),
@@ -43,6 +44,7 @@ def _time(frame: Frame, text: Value) -> Value:
 
 @function(
     "duration(text)",
+    "string|int|float -> int|float",
     "The seconds of a duration such as `1h30m` or `PT5M`; a number is seconds already.",
     ('duration("1h30m")', 5_400),
     ('duration("250ms")', 0.25),
@@ -98,6 +100,7 @@ def _code(letter: str, moment: datetime) -> str | None:
 
 @function(
     'format_time(seconds, format="%Y-%m-%dT%H:%M:%SZ")',
+    "int|float|string, string -> string",
     "A time in UTC as text, by the codes %Y %y %m %d %H %I %M %S %f %j %p %A %a %B %b %%.",
     ("format_time(0)", "1970-01-01T00:00:00Z"),
     ('format_time(86400.5, "%d %b %Y, %H:%M")', "02 Jan 1970, 00:00"),
@@ -126,13 +129,17 @@ def _replaced(found: "re.Match[str]", moment: datetime) -> str:
 
 
 @function(
-    "now()", "The workflow's time, as an RFC 3339 string.", ("time(now()) > 0", True), weight=20
+    "now()",
+    "-> string",
+    "The workflow's time, as an RFC 3339 string.",
+    ("time(now()) > 0", True),
+    weight=20,
 )
 def _now(frame: Frame) -> Value:
     return frame.context.now()
 
 
-@function("uuid()", "A new random UUID.", ("len(uuid())", 36), weight=40)
+@function("uuid()", "-> string", "A new random UUID.", ("len(uuid())", 36), weight=40)
 def _uuid(frame: Frame) -> Value:
     return frame.context.uuid()
 

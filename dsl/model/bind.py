@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -11,11 +12,12 @@ from pydantic_core import ErrorDetails
 from dsl.diagnostics import Diagnostic
 from dsl.model.definition import Definition
 from dsl.model.leaves import describe
+from dsl.model.repair import repair
 from dsl.source import Source, Span
 from dsl.syntax import Mapping as MappingNode
 from dsl.syntax import Node, Scalar, locate
 
-__all__ = ["bind"]
+__all__ = ["Bound", "bind"]
 
 _TYPES = {
     "model_type": "a map",
@@ -25,21 +27,38 @@ _TYPES = {
 }
 
 
-def bind(node: Node, source: Source) -> tuple[Definition | None, list[Diagnostic]]:
-    """Reads a document as a definition.
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a document was read as.
 
-    Returns:
-        The definition, or None where its structure is wrong, and all that is wrong with it.
+    Args:
+        definition: The definition, or what can be read of it; None where that is nothing.
+        document: The nodes that it was read from.
+        diagnostics: All that is wrong with the structure.
+        holes: The steps that do nothing because they could not be read.
     """
+
+    definition: Definition | None
+    document: MappingNode | None
+    diagnostics: list[Diagnostic]
+    holes: frozenset[MappingNode] = frozenset()
+
+
+def bind(node: Node, source: Source) -> Bound:
+    """Reads a document as a definition, or what can be read of it."""
     if not isinstance(node, MappingNode):
         message = f"a definition is a map, this is {describe(node.data())}"
         hint = "it begins with `dsl: 1`"
-        return None, [Diagnostic("DSL005", message, source, _start(node), hint)]
+        return Bound(None, None, [Diagnostic("DSL005", message, source, _start(node), hint)])
     try:
-        return Definition.model_validate(node.data()), []
+        return Bound(Definition.model_validate(node.data()), node, [])
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [_diagnostic(detail, node, source) for detail in details]
+    found = [_diagnostic(detail, node, source) for detail in details]
+    repaired = repair(node, source, details)
+    if repaired is None:
+        return Bound(None, None, found)
+    return Bound(repaired.definition, repaired.document, found, repaired.holes)
 
 
 def _start(node: Node) -> Span:

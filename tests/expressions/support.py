@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from dsl.expressions import Expression, Scope, Value, parse
+from dsl.expressions import Expression, Scope, Syntax, Value, analyse, parse
+from dsl.expressions.types import ANY
 
-__all__ = ["INPUT", "SCOPE", "Reads", "compiled"]
+__all__ = ["INPUT", "SCOPE", "Reads", "analysed", "compiled"]
 
 INPUT: dict[str, Value] = {
     "name": "Ada",
@@ -23,8 +24,8 @@ INPUT: dict[str, Value] = {
 }
 
 SCOPE = Scope(
-    names={"input": "the input", "item": "the item", "workflow": "about the run"},
-    variables=frozenset(("count", "map")),
+    names={"input": ANY, "item": ANY, "workflow": ANY},
+    variables={"count": ANY, "map": ANY},
     steps=frozenset(("charge", "later")),
     all_steps=frozenset(("charge", "later", "inner")),
 )
@@ -65,3 +66,10 @@ def compiled(source: str) -> Expression:
     expression, problems = parse(source)
     assert expression is not None, problems
     return expression
+
+
+def analysed(source: str) -> Syntax:
+    """What is known of a source that has no problems."""
+    syntax, problems = analyse(source)
+    assert syntax is not None, problems
+    return syntax

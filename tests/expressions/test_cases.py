@@ -17,7 +17,7 @@ from dsl.expressions import (
     parse,
 )
 
-from .support import INPUT, SCOPE, Reads, compiled
+from .support import INPUT, SCOPE, Reads, analysed, compiled
 
 GROUPS: list[dict[str, list[dict[str, Any]]]] = yaml.safe_load(
     Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def test_case(case: dict[str, Any]) -> None:
         assert case.get("hint", "") in (problem.hint or ""), problem
         assert (problem.start, problem.end) == place(case), problem
     elif "check" in case:
-        problems = compiled(case["expr"]).check(SCOPE)
+        problems = analysed(case["expr"]).check(SCOPE)[1]
         assert [problem.code for problem in problems][:1] == [case["check"]][: len(problems)]
         assert bool(problems) == (case["check"] is not None)
         for problem in problems[:1]:
@@ -150,7 +150,7 @@ def test_all_problems_are_collected() -> None:
         "not-allowed",
         "not-allowed",
     ]
-    problems = compiled("a + vars.b + steps.c.output").check(SCOPE)
+    problems = analysed("a + vars.b + steps.c.output").check(SCOPE)[1]
     assert [problem.code for problem in problems] == [
         "unknown-name",
         "unknown-variable",

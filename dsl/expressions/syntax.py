@@ -1,0 +1,79 @@
+"""What is known of an expression without compiling it: its tree, what it reads, its type."""
+
+import ast
+from dataclasses import dataclass, field
+
+from .check import Scope, check
+from .errors import Problem
+from .facts import Facts, conjuncts, facts
+from .infer import infer
+from .parse import Source, read
+from .rules import Reference, Rules
+from .types import ANY, Type
+
+__all__ = ["Syntax", "analyse"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Syntax:
+    """A valid expression, not compiled.
+
+    Attributes:
+        source: Its source.
+        tree: Its syntax tree, which keeps the rules.
+        references: The names it reads and binds.
+    """
+
+    source: Source
+    tree: ast.expr = field(repr=False)
+    references: tuple[Reference, ...]
+
+    @property
+    def reads(self) -> frozenset[tuple[str, ...]]:
+        """What it reads; see `Expression`."""
+        return frozenset(
+            one.path
+            for one in self.references
+            if one.kind in ("name", "vars") or (one.kind == "steps" and len(one.path) == 3)
+        )
+
+    def check(self, scope: Scope, want: Type | None = None) -> tuple[Type, tuple[Problem, ...]]:
+        """Its type in a scope, and its problems there in the order of the source.
+
+        Args:
+            scope: What can be read.
+            want: What is wanted where it stands, if that is known.
+        """
+        problems = check(self.references, scope)
+        if problems:
+            return ANY, problems
+        found, wrong = infer(self.tree, self.source, scope, want)
+        return found, tuple(sorted(wrong, key=lambda one: (one.start, one.end)))
+
+    def facts(self) -> Facts:
+        """What can be read where it is true, if it is a condition."""
+        return facts(self.tree, self.source)
+
+    def conjuncts(self) -> list[str]:
+        """The conditions that must all be true for it to be, if it is one."""
+        return conjuncts(self.tree, self.source)
+
+
+def analyse(source: str) -> tuple[Syntax | None, tuple[Problem, ...]]:
+    """Read an expression.
+
+    Args:
+        source: The source, without `${ }`.
+
+    Returns:
+        What is known of it, or None if it has problems; and the problems in the order of the
+        source.
+    """
+    tree, text, problems = read(source)
+    if tree is None:
+        return None, tuple(problems)
+    rules = Rules(text)
+    rules.visit(tree)
+    if rules.problems:
+        return None, tuple(sorted(rules.problems, key=lambda one: (one.start, one.end)))
+    return Syntax(text, tree, tuple(rules.references)), ()
