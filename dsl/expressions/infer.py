@@ -203,7 +203,8 @@ class _Inference:
 
     def _key(self, whole: Type, key: str, node: ast.expr, path: Path | None, known: Facts) -> Type:
         start, end = self.source.span(node)
-        here = start + self.source.text[start:end].rfind(key), end
+        at = start + max(0, self.source.text[start:end].rfind(key))
+        here = at, min(at + len(key), end)
         if path is not None and not self.lenient and path[:-1] in self.scope.nullable - known:
             name = ".".join(path[:-1])
             message = f"`{name}` is null where the step did not complete"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dsl.expressions import Expression, Scope, Syntax, Value, analyse, parse
-from dsl.expressions.types import ANY
+from dsl.expressions.types import ANY, INT, STRING, Field, object_of, one_of
 
 __all__ = ["INPUT", "SCOPE", "Reads", "analysed", "compiled"]
 
@@ -23,11 +23,21 @@ INPUT: dict[str, Value] = {
     "order": {"total": 12.5, "lines": [{"sku": "A1", "qty": 2}, {"sku": "B2", "qty": 1}]},
 }
 
+TYPED = object_of(
+    {
+        "name": Field(STRING),
+        "count": Field(INT),
+        "kind": Field(one_of(("internal", "external"))),
+        "note": Field(STRING, required=False),
+    }
+)
 SCOPE = Scope(
-    names={"input": ANY, "item": ANY, "workflow": ANY},
+    names={"input": ANY, "item": ANY, "workflow": ANY, "typed": TYPED, "nullable": ANY},
     variables={"count": ANY, "map": ANY},
-    steps=frozenset(("charge", "later")),
-    all_steps=frozenset(("charge", "later", "inner")),
+    steps=frozenset(("charge", "later", "doubtful")),
+    all_steps=frozenset(("charge", "later", "inner", "doubtful")),
+    doubt=lambda id: "it may be skipped" if id == "doubtful" else None,
+    nullable=frozenset((("nullable",),)),
 )
 
 
