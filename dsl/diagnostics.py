@@ -79,6 +79,7 @@ DSL203 error   reserved name
 DSL204 error   not a JSON Schema
 DSL205 error   a default that its own schema refuses
 DSL206 warning timeouts that do not fit together
+DSL207 warning a word that JSON Schema does not know
 DSL301 error   expression syntax
 DSL302 error   not allowed in an expression
 DSL303 error   unknown name
@@ -191,9 +192,9 @@ def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     return any(d.severity is Severity.ERROR for d in diagnostics)
 
 
-def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `word` was probably meant to be."""
-    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.6)
+def closest(word: str, candidates: Iterable[str], alike: float = 0.6) -> str | None:
+    """The candidate that `word` was probably meant to be; `alike` is from 0 to 1."""
+    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=alike)
     return matches[0] if matches else None
 
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dsl.catalogue import Catalogue
+from dsl.check.errors import check_errors
 from dsl.check.ids import MAX_STEPS, Ids, count_steps
+from dsl.check.messages import check_messages
+from dsl.check.races import check_races
+from dsl.check.reach import check_reach
 from dsl.check.report import Report
+from dsl.check.sagas import check_sagas
 from dsl.check.schemas import check_schemas
+from dsl.check.timeouts import check_timeouts
+from dsl.check.tree import tree_of
 from dsl.check.walk import Checker
 from dsl.diagnostics import Diagnostic
 from dsl.model.bind import Bound
@@ -13,6 +20,15 @@ from dsl.source import Source
 from dsl.syntax import Mapping, Node
 
 __all__ = ["MAX_STEPS", "check", "count_steps"]
+
+_RULES = (
+    check_reach,
+    check_races,
+    check_sagas,
+    check_errors,
+    check_timeouts,
+    check_messages,
+)
 
 
 def check(
@@ -35,4 +51,7 @@ def check(
         report.add("DSL401", message, again.span, None, "first defined here", first.span)
     check_schemas(document, report)
     Checker(bound, document, ids, catalogue, report).check()
+    tree = tree_of(bound)
+    for rule in _RULES:
+        rule(tree, report)
     return report.diagnostics

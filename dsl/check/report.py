@@ -77,7 +77,10 @@ class Report:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             span = node.place(offset + problem.start, offset + problem.end)
             after = self.source.text[node.span.end : node.span.end + 80].split("\n")[0]
-            if problem.code == "template-unclosed" and node.style == "" and " #" in after:
+            open_ended = problem.code == "template-unclosed" or (
+                CODE_OF[problem.code] == "DSL301" and offset + problem.end >= len(node.value)
+            )
+            if open_ended and node.style == "" and " #" in after:
                 self.add(
                     "DSL013",
                     "a # after a space begins a comment, which cut this expression short",

@@ -2,55 +2,138 @@
 
 from __future__ import annotations
 
-from jsonschema import Draft202012Validator, SchemaError
+from collections.abc import Iterator
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, ValidationError
 
 from dsl.check.report import Report
+from dsl.diagnostics import closest, did_you_mean
+from dsl.model.inputs import TYPES, check_part
+from dsl.model.leaves import describe
+from dsl.source import Span
 from dsl.syntax import Mapping, Node, Scalar, locate
 from dsl.syntax import Sequence as SequenceNode
 
 __all__ = ["check_schemas"]
 
+_META: Any = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+_OF_NAMES = frozenset(("properties", "patternProperties", "$defs", "dependentSchemas"))
+"""Keywords whose value is a map of schemas by names."""
+_OF_LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
+_OF_ONE = frozenset(
+    ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+) | {"unevaluatedItems", "unevaluatedProperties"}
+_WORDS: Any = Draft202012Validator.VALIDATORS
+_CHECKED = frozenset((*_WORDS, "default", "then", "else", "$defs"))
+"""Keywords that mean something here."""
+_OTHER = frozenset(("maxContains", "minContains", "definitions"))
+"""Keywords that look like others."""
+_MOST = 10
+_ALIKE = 0.8
+
 
 def check_schemas(document: Mapping, report: Report) -> None:
     """Checks the schema of the input, and those of messages."""
     given = document.get("input")
-    if given is not None:
-        _check(given.value, report)
+    if given is not None and _is_schema(given.value, report):
+        _parts(given.value, report, bounded=False)
+        _defaults(given.value, report)
     signals = document.get("signals")
     if signals is None or not isinstance(signals.value, Mapping):
         return
     for signal in signals.value.entries:
         payload = signal.value.get("payload") if isinstance(signal.value, Mapping) else None
-        if payload is not None:
-            _check(payload.value, report, bounded=True)
+        if payload is not None and _is_schema(payload.value, report):
+            _parts(payload.value, report, bounded=True)
 
 
-def _check(node: Node, report: Report, bounded: bool = False) -> None:
-    try:
-        Draft202012Validator.check_schema(node.data())  # pyright: ignore[reportArgumentType]
-    except SchemaError as error:
+def _is_schema(node: Node, report: Report) -> bool:
+    """Checks a schema by the schema of schemas."""
+    if not isinstance(node, Mapping):
+        return False  # reported when it was read
+    errors = list(_META.iter_errors(node.data()))
+    told: set[Span] = set()
+    for error in errors[:_MOST]:
+        while error.context:
+            error = max(error.context, key=lambda one: len(one.absolute_path))
         place, key = locate(node, tuple(error.absolute_path))
         span = place.span if isinstance(place, Scalar) else (key or place).span
-        report.add("DSL204", f"this is no JSON Schema: {error.message[:200]}", span)
+        if span not in told:
+            told.add(span)
+            message, hint = _said(error)
+            report.add("DSL204", message, span, hint)
+    return not errors
+
+
+def _said(error: ValidationError) -> tuple[str, str | None]:
+    """What is wrong with a schema, in the author's words."""
+    names = [part for part in error.absolute_path if isinstance(part, str)]
+    key = names[-1] if names else "the schema"
+    value = cast("object", error.instance)
+    if key == "type":
+        known = ", ".join(TYPES)
+        hint = did_you_mean(value, TYPES) if isinstance(value, str) else None
+        return f"`type` must be one of {known}, is {describe(value)}", hint
+    rule = cast("Any", error.validator_value)
+    if error.validator == "type":
+        kinds = cast("list[str]", rule) if isinstance(rule, list) else [str(rule)]
+        words = [TYPES.get(kind, kind) for kind in kinds]
+        if kinds == ["object", "boolean"]:
+            words = ["a schema"]
+        return f"`{key}` must be {' or '.join(words)}, is {describe(value)}", None
+    bounds = {"minimum": "at least", "exclusiveMinimum": "more than"}
+    if error.validator in bounds:
+        return f"`{key}` must be {bounds[str(error.validator)]} {rule}, is {value}", None
+    if error.validator == "uniqueItems":
+        return f"`{key}` must not hold a value twice", None
+    return f"`{key}` does not hold what JSON Schema wants there, but {describe(value)}", None
+
+
+def _parts(node: Node, report: Report, bounded: bool) -> None:
+    """Checks each schema inside a schema."""
+    for schema in _schemas(node):
+        for entry in schema.entries:
+            name = entry.name
+            if name == "$ref" and not str(entry.value.data()).startswith("#"):
+                message = "only references inside the schema (`#...`) are followed"
+                report.add("DSL204", message, entry.value.span)
+            elif bounded and name in ("pattern", "patternProperties"):
+                message = f"`{name}` is not allowed in the schema of a message"
+                hint = "messages are checked inside the workflow, where a pattern has no bound"
+                report.add("DSL204", message, entry.key.span, hint)
+            elif name not in _CHECKED | _OTHER:
+                meant = closest(name, sorted(_CHECKED), _ALIKE)
+                if meant is not None and schema.get(meant) is None:
+                    message = f"`{name}` is no word of JSON Schema, and checks nothing"
+                    report.add("DSL207", message, entry.key.span, f"did you mean `{meant}`?")
+
+
+def _schemas(node: Node) -> Iterator[Mapping]:
+    """A schema, and those in it."""
+    if not isinstance(node, Mapping):
         return
-    for key, value in _keys(node):
-        if key.value == "$ref" and not str(value.data()).startswith("#"):
-            message = "only references inside the schema (`#...`) are followed"
-            report.add("DSL204", message, value.span)
-        if bounded and key.value in ("pattern", "patternProperties"):
-            message = f"`{key.value}` is not allowed in the schema of a message"
-            hint = "messages are checked inside the workflow, where a pattern cannot be bounded"
-            report.add("DSL204", message, key.span, hint)
+    yield node
+    for entry in node.entries:
+        if entry.name in _OF_ONE:
+            yield from _schemas(entry.value)
+        elif entry.name in _OF_LISTS and isinstance(entry.value, SequenceNode):
+            for part in entry.value:
+                yield from _schemas(part)
+        elif entry.name in _OF_NAMES and isinstance(entry.value, Mapping):
+            for part in entry.value.entries:
+                yield from _schemas(part.value)
 
 
-def _keys(node: Node) -> list[tuple[Scalar, Node]]:
-    """Every key of a schema with its value, at any depth."""
-    found: list[tuple[Scalar, Node]] = []
-    if isinstance(node, Mapping):
-        for entry in node.entries:
-            found.append((entry.key, entry.value))
-            found += _keys(entry.value)
-    elif isinstance(node, SequenceNode):
-        for item in node:
-            found += _keys(item)
-    return found
+def _defaults(root: Node, report: Report) -> None:
+    """Checks the defaults of an input by their own schemas."""
+    whole: Any = root.data()
+    for schema in _schemas(root):
+        given = schema.get("default")
+        if given is None:
+            continue
+        wrong = check_part(whole, schema.data(), given.value.data(), "the default")
+        if wrong:
+            place = given.value
+            span = place.span if isinstance(place, Scalar) else given.key.span
+            report.add("DSL205", wrong[0], span, None, "its schema is here", schema.span.at(0))

@@ -95,7 +95,7 @@ def infer(
     """
     inference = _Inference(source, scope)
     found = inference.type(tree, {}, scope.facts)
-    if want is not None and not inference.problems and not _fits(found, want):
+    if want is not None and not inference.failed and not _fits(found, want):
         hint = _CONDITION if want == BOOL else None
         inference.problem("wrong-type", f"this must be {want}, is {found}", tree, hint)
     return found, inference.problems
@@ -116,6 +116,11 @@ class _Inference:
         self.scope = scope
         self.problems: list[Problem] = []
         self.lenient = scope.lenient
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was found that cannot work: what follows from it is not told."""
+        return any(problem.code in ("wrong-type", "no-key") for problem in self.problems)
 
     def problem(self, code: str, message: str, node: ast.expr, hint: str | None = None) -> None:
         self.problems.append(Problem(code, message, *self.source.span(node), hint))
@@ -300,7 +305,7 @@ class _Inference:
         left = self.type(node.left, bound, known)
         for op, other in zip(node.ops, node.comparators, strict=True):
             right = self.type(other, bound, known)
-            if not self.problems:
+            if not self.failed:
                 self._comparison(node, op, left, right)
             left = right
         return BOOL
@@ -341,14 +346,15 @@ class _Inference:
             left.values and right.values
         ):
             return
-        choices, given = (left.values, right) if len(right.values) == 1 else (right.values, left)
-        assert given.values is not None
+        is_right = len(right.values) == 1
+        choices, given = (left.values, right.values) if is_right else (right.values, left.values)
         words = [value for value in choices if isinstance(value, str)]
-        first = given.values[0]
-        near = nearest(first, words) if isinstance(first, str) else None
+        near = nearest(given[0], words) if isinstance(given[0], str) else None
         shown = ", ".join(json.dumps(value, ensure_ascii=False) for value in choices[:8])
         known = shown + (", ..." if len(choices) > 8 else "")
-        message = f"these are never equal: it can only be {known}"
+        start, end = self.source.span(node.left if is_right else node.comparators[0])
+        what = " ".join(self.source.text[start:end].split())
+        message = f"these are never equal: `{what}` can only be {known}"
         self.problem("one-outcome", message, node, near)
 
     # What makes values.

@@ -19,6 +19,10 @@ from dsl.syntax import Node, Scalar, locate
 
 __all__ = ["Bound", "bind"]
 
+_LEADING = frozenset(
+    ("activity", "foreach", "while", "until", "sleep", "sleep_until", "wait_signal")
+) | {"wait_condition", "raise", "rollback"}
+"""Kinds whose value is no map."""
 _TYPES = {
     "model_type": "a map",
     "model_attributes_type": "a map",
@@ -92,6 +96,10 @@ def _diagnostic(detail: ErrorDetails, root: Node, source: Source) -> Diagnostic:
             span = node.span if isinstance(node, Scalar) else _key_or_start(node, key)
             if detail["loc"] and detail["loc"][-1] == "[key]" and key is not None:
                 span = key.span
+            if isinstance(node, MappingNode) and name in _LEADING and key is not None:
+                message = f"the options of `{name}` stand beside it, not under it"
+                hint = f"- {name}: ...\n  option: ..."
+                return Diagnostic("DSL109", message, source, key.span, hint)
             message = str(context["message"])
             if message.startswith("must "):
                 message = f"`{_owner(path)}` {message}"

@@ -12,7 +12,7 @@ from referencing import Registry
 from dsl.diagnostics import did_you_mean
 from dsl.model.leaves import describe
 
-__all__ = ["TYPES", "check_input", "with_defaults"]
+__all__ = ["TYPES", "check_input", "check_part", "with_defaults"]
 
 _MOST = 5
 _MAX_DEPTH = 64
@@ -99,10 +99,22 @@ class _Defaults:
 
 def check_input(schema: dict[str, Any], value: Any) -> list[str]:
     """What is wrong with an input, a line each; nothing where it is right."""
-    validator: Any = _Validator(schema, registry=_NO_REMOTE)
+    return check_part(schema, schema, value, "input")
+
+
+def check_part(root: dict[str, Any], part: dict[str, Any], value: Any, name: str) -> list[str]:
+    """What is wrong with a value that a part of a schema describes.
+
+    Args:
+        root: The whole schema, where references lead.
+        part: The part of it.
+        value: The value.
+        name: What to call it.
+    """
+    validator: Any = _Validator(root, registry=_NO_REMOTE).evolve(schema=part)
     found: Iterable[ValidationError] = validator.iter_errors(value)
     errors = sorted(found, key=_place)
-    lines = list(dict.fromkeys(line for error in errors for line in _lines(error)))
+    lines = list(dict.fromkeys(line for error in errors for line in _lines(error, name)))
     more = len(lines) - _MOST
     return lines if more <= 0 else [*lines[:_MOST], f"and {more} more"]
 
@@ -126,9 +138,8 @@ _extend: Any = validators.extend  # pyright: ignore[reportUnknownMemberType, rep
 _Validator: Any = _extend(Draft202012Validator, {"pattern": _pattern})
 
 
-def _lines(error: ValidationError) -> Iterator[str]:
+def _lines(error: ValidationError, place: str) -> Iterator[str]:
     """An error in the author's words."""
-    place = "input"
     for part in error.absolute_path:
         place += f"[{part}]" if isinstance(part, int) else f".{part}"
     value: Any = error.instance

@@ -1,6 +1,6 @@
 """YAML text to nodes that know their places."""
 
-from dsl.syntax.compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, compose, read
+from dsl.syntax.compose import MAX_BYTES, MAX_DEPTH, MAX_NODES, compose, decode, read
 from dsl.syntax.data import compose_json, to_yaml
 from dsl.syntax.nodes import Entry, Mapping, Node, Scalar, Sequence, locate
 
@@ -15,6 +15,7 @@ __all__ = [
     "Sequence",
     "compose",
     "compose_json",
+    "decode",
     "locate",
     "read",
     "to_yaml",

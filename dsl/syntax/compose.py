@@ -17,10 +17,11 @@ import yaml
 
 from dsl.diagnostics import Diagnostic, Related
 from dsl.source import Source, Span
+from dsl.syntax.mistakes import syntax_error
 from dsl.syntax.nodes import Entry, Mapping, Node, Scalar, Sequence
 from dsl.syntax.scalars import NotInJson, resolve
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "compose", "read"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "compose", "decode", "read"]
 
 MAX_BYTES = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
@@ -40,32 +41,53 @@ def read(path: Path, name: str | None = None) -> tuple[Source | None, list[Diagn
         name: How messages call it; the path where none is given.
     """
     name = name or str(path)
-    nothing = Source(name, "")
-
-    def refuse(code: str, message: str, hint: str | None = None) -> tuple[None, list[Diagnostic]]:
-        return None, [Diagnostic(code, message, nothing, Span(0, 0), hint)]
-
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
-        return refuse("DSL001", "there is no such file", _nearby(path))
+        if path.is_symlink():
+            return _refused(name, "DSL001", "this is a link to a file that is not there")
+        return _refused(name, "DSL001", "there is no such file", _nearby(path))
     except IsADirectoryError:
-        return refuse("DSL001", "this is a folder, not a file")
+        return _refused(name, "DSL001", "this is a folder, not a file")
     except OSError as error:
-        return refuse("DSL001", f"the file cannot be read: {error.strerror or error}")
+        message = f"the file cannot be read: {error.strerror or error}"
+        return _refused(name, "DSL001", message)
+    source, diagnostics = decode(raw, name, size)
+    if source is not None and path.suffix == ".json":
+        # YAML takes no tabs for spaces. In JSON no text has one, so nothing else changes.
+        source = Source(name, source.text.replace("\t", " "))
+    return source, diagnostics
+
+
+def decode(
+    raw: bytes, name: str, size: int | None = None
+) -> tuple[Source | None, list[Diagnostic]]:
+    """Reads bytes as text.
+
+    Args:
+        raw: The bytes, or the first of them where they are too many.
+        name: How messages call them.
+        size: How many there are in all, where that is known.
+    """
     if len(raw) > MAX_BYTES:
-        return refuse(
-            "DSL002", f"the file has {size:,} bytes; a definition may have {MAX_BYTES:,} at most"
-        )
+        there = f"{size:,}" if size and size > MAX_BYTES else f"more than {MAX_BYTES:,}"
+        message = f"the file has {there} bytes; a definition may have {MAX_BYTES:,} at most"
+        return _refused(name, "DSL002", message)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return refuse("DSL003", f"this is no text in UTF-8 (byte {error.start} is none)")
+        return _refused(name, "DSL003", f"this is no text in UTF-8 (byte {error.start} is none)")
     if "\0" in text:
-        return refuse("DSL003", "this is no text: it has NUL bytes")
+        return _refused(name, "DSL003", "this is no text: it has NUL bytes")
     return Source(name, text), []
+
+
+def _refused(
+    name: str, code: str, message: str, hint: str | None = None
+) -> tuple[None, list[Diagnostic]]:
+    return None, [Diagnostic(code, message, Source(name, ""), Span(0, 0), hint)]
 
 
 def _end(event: Any) -> int:
@@ -96,7 +118,7 @@ def compose(source: Source) -> tuple[list[Node], list[Diagnostic]]:
     except _Refused as refused:
         composer.diagnostics.append(refused.diagnostic)
     except yaml.YAMLError as error:
-        composer.diagnostics.append(_syntax_error(source, error))
+        composer.diagnostics.append(syntax_error(source, error))
     return documents, composer.diagnostics
 
 
@@ -271,47 +293,3 @@ class _Composer:
 
     def refuse(self, code: str, message: str, span: Span) -> None:
         raise _Refused(Diagnostic(code, message, self.source, span))
-
-
-_WORDS = {
-    "mapping values are not allowed here": (
-        "a `: ` that is no key here",
-        "put a text that contains `: ` in quotes",
-    ),
-    "could not find expected ':'": ("a key without its `:`", None),
-    "found character '\\t' that cannot start any token": (
-        "a tab where spaces must stand",
-        "indent with spaces",
-    ),
-}
-
-
-def _syntax_error(source: Source, error: yaml.YAMLError) -> Diagnostic:
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        at = mark.index if mark else 0
-        problem = error.problem or error.context or "cannot be read"
-        message, hint = _WORDS.get(problem, (problem, None))
-        before = source.text[max(0, at - 1) : at + 1]
-        if "$" in before and "{" in source.text[at : at + 2]:
-            return Diagnostic(
-                "DSL012",
-                "an expression inside { } or [ ] must be quoted",
-                source,
-                Span(max(0, at - 1), at + 1),
-                'write "${ ... }", or put the map or list on lines of its own',
-            )
-        related = ()
-        if error.context and error.context_mark and error.context_mark.index != at:
-            place = error.context_mark.index
-            related = (Related(error.context, source, Span(place, place + 1)),)
-        return Diagnostic("DSL004", message, source, Span(at, at + 1), hint, related=related)
-    position = getattr(error, "position", 0)
-    at = position if isinstance(position, int) else 0
-    char = source.text[at : at + 1]
-    return Diagnostic(
-        "DSL003",
-        f"the character U+{ord(char or ' '):04X} may not stand in YAML",
-        source,
-        Span(at, at),
-    )
