@@ -56,6 +56,7 @@ class Report:
         self.source = source
         self.ids = ids
         self.diagnostics: list[Diagnostic] = []
+        self._once: set[str] = set()
 
     def add(
         self,
@@ -88,6 +89,11 @@ class Report:
                     "put the whole text in quotes",
                 )
                 return
+        if problem.code == "maybe-no-key":
+            # One mistake in a schema, wherever it is felt.
+            if problem.hint in self._once:
+                return
+            self._once.add(problem.hint or "")
         step = self.ids.get(problem.step) if problem.step is not None else None
         there = step.span if step is not None else None
         related = "the step is here" if there is not None else None

@@ -228,7 +228,7 @@ class _Inference:
             return ANY
         if not field.required and not self.lenient and path not in known:
             shown = ".".join(path) if path else key
-            hint = f"write `default({shown}, ...)`, or guard it by `has({shown})`"
+            hint = f"write `default({shown}, ...)`, guard it by `has({shown})`, or require it"
             self.problems.append(
                 Problem("maybe-no-key", f"the key `{key}` may be missing", *here, hint)
             )
