@@ -24,6 +24,7 @@ from benchmarks.replays import replay_rounds
 from benchmarks.report import Results, markdown, table
 from benchmarks.scenarios import SCENARIOS, VARIANTS, Scenario
 from benchmarks.stores import store_rounds
+from benchmarks.validating import validate_rounds
 from interpreter.server import start_server
 
 _README = Path(__file__).with_name("README.md")
@@ -43,6 +44,7 @@ class Plan:
         first: Rounds, and samples in each, of the first activity.
         stores: Rounds, and executions in each, of where definitions come from.
         expressions: Rounds, and seconds for each expression in each.
+        validating: Rounds.
     """
 
     rounds: int
@@ -54,10 +56,11 @@ class Plan:
     first: tuple[int, int]
     stores: tuple[int, int]
     expressions: tuple[int, float]
+    validating: int
 
 
-_FULL = Plan(10, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (8, 20), (7, 0.01))
-_QUICK = Plan(2, 0.15, 2, 100, 40, (1, 8), (2, 4), (2, 3), (2, 0.001))
+_FULL = Plan(10, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (8, 20), (7, 0.01), 5)
+_QUICK = Plan(2, 0.15, 2, 100, 40, (1, 8), (2, 4), (2, 3), (2, 0.001), 1)
 
 
 def _say(text: str) -> None:
@@ -106,6 +109,8 @@ async def _measure(client: Client, address: str, plan: Plan, only: list[str]) ->
         results.stores = await store_rounds(client, address, *plan.stores)
     _say("expressions")
     results.expressions = expression_rounds(*plan.expressions)
+    _say("validating")
+    results.validating = validate_rounds(plan.validating)
     return results
 
 

