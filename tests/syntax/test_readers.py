@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def flat(node: Node) -> Any:
 @pytest.mark.skipif(not hasattr(yaml, "CSafeLoader"), reason="PyYAML was built without libyaml")
 def test_both_readers_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = [compose(Source("x", text)) for text in TEXTS]
-    monkeypatch.setattr(f"{compose.__module__}._FAST", None)
+    monkeypatch.setattr(sys.modules[compose.__module__], "_FAST", None)
     for text, (nodes, found) in zip(TEXTS, fast, strict=True):
         again, same = compose(Source("x", text))
         assert [flat(node) for node in nodes] == [flat(node) for node in again], text
