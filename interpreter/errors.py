@@ -6,7 +6,8 @@ Exception
 ├── Stopped      (interpreter.scope) a cancellation on its way to where it was aimed
 └── Leaving      a jump on its way out, no error
     ├── Returning    `return`, to the definition
-    └── LoopExit     `break` or `continue`, to the nearest loop
+    ├── LoopExit     `break` or `continue`, to the nearest loop
+    └── Answered     an operator's `skip` or `resolve`, to the step that was suspended
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from temporalio.exceptions import (
 )
 
 __all__ = [
+    "Answered",
     "Fault",
     "Leaving",
     "LoopExit",
@@ -112,6 +114,22 @@ class Fault(Exception):
 
 class Leaving(Exception):
     """A jump on its way out. Nothing is undone for it, except in what it cuts off."""
+
+
+class Answered(Leaving):
+    """An operator's answer on its way to the step that was suspended.
+
+    Args:
+        rec: The record of that step.
+        done: Whether somebody did by hand what the step should have done.
+        output: What the step gives then.
+    """
+
+    def __init__(self, rec: object, done: bool, output: Any) -> None:
+        super().__init__("resolve" if done else "skip")
+        self.rec = rec
+        self.done = done
+        self.output = output
 
 
 class LoopExit(Leaving):

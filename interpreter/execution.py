@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 
-from interpreter.errors import Fault, Returning, StepError
+from interpreter.errors import Answered, Fault, Returning, StepError
 from interpreter.logs import log
 from interpreter.messages import Mailbox
+from interpreter.operators import Answer
 from interpreter.program import Program
 from interpreter.saga import Group
 from interpreter.scope import Act, Rec, Stopped, Token
@@ -56,12 +57,25 @@ class Timer:
 
 
 class Suspension:
-    """A step that met a fault and waits for an operator."""
+    """A step that met a fault and waits for an operator.
 
-    def __init__(self, rec: Rec, fault: Fault) -> None:
+    Args:
+        rec: The step's record.
+        fault: What is wrong.
+        token: The scope it waits in.
+    """
+
+    def __init__(self, rec: Rec, fault: Fault, token: Token) -> None:
         self.rec = rec
         self.fault = fault
-        self.answer: str | None = None
+        self.token = token
+        self.answer: Answer | None = None
+
+    def give(self, answer: Answer) -> None:
+        """Answers it."""
+        self.answer = answer
+        if self.token.wake is not None:
+            self.token.wake()
 
 
 _MOST_BURSTS = 40
@@ -89,7 +103,8 @@ class Execution:
         self.mailbox = mailbox
         self.token = Token(None)
         self.saga: list[dict[str, Any]] = []
-        self.suspensions: dict[str, Suspension] = {}
+        self.suspensions: list[Suspension] = []
+        self.answers: list[dict[str, Any]] = []  # what operators answered, and who, and why
         self.deferred: list[Timer] = []
         self.status = "running"
         self.error: StepError | None = None
@@ -350,12 +365,14 @@ class Execution:
             always: Whether `on_fault: fail` does not count.
 
         Raises:
-            StepError: where the definition says that faults are errors.
+            StepError: where the definition, or the operator, says that the fault is an error.
+            Answered: where the operator says how the step ends.
             Stopped: if the scope was stopped.
         """
         if not self.program.suspends and not always:
             raise StepError(fault.type, fault.message)
-        suspension = self.suspensions[rec.path] = Suspension(rec, fault)
+        suspension = Suspension(rec, fault, act.token)
+        self.suspensions.append(suspension)
         rec.fault = f"{fault.type}: {fault.message}"
         log(self, logging.ERROR, "suspended: %s", rec.fault, step=rec.path)
         self._show_details()
@@ -365,10 +382,16 @@ class Execution:
             self._resumed(suspension)
             raise
         self._resumed(suspension)
+        answer = suspension.answer
+        assert answer is not None
+        if answer.action == "fail":
+            raise StepError(fault.type, fault.message)
+        if answer.action != "retry":
+            raise Answered(rec, answer.action == "resolve", answer.output)
 
     def _resumed(self, suspension: Suspension) -> None:
         suspension.rec.fault = None
-        self.suspensions.pop(suspension.rec.path, None)
+        self.suspensions.remove(suspension)
         self._show_details()
         if not self.suspensions:
             deferred, self.deferred = self.deferred, []
@@ -378,8 +401,8 @@ class Execution:
     def _show_details(self) -> None:
         """Tells Temporal's UI what an operator must know."""
         lines = [
-            f"- **{path or 'definition'}** is suspended. {s.fault.type}: {s.fault.message}"
-            for path, s in self.suspensions.items()
+            f"- **{s.rec.path or 'definition'}** is suspended. {s.fault.type}: {s.fault.message}"
+            for s in self.suspensions
         ]
         workflow.set_current_details("\n".join(lines))
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsl.expressions import Expression, Template
 from dsl.model.common import BodyStep, StepBase
-from interpreter.errors import Leaving, StepError
+from interpreter.errors import Answered, Leaving, StepError
 from interpreter.evaluation import evaluate, evaluate_bool, holds
 from interpreter.logs import log
 from interpreter.retries import Retries
-from interpreter.saga import Entry, Undo, unwind
+from interpreter.saga import Entry, Group, Undo, unwind
 from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
@@ -194,6 +194,8 @@ class Node:
                 execution.touch(self)
             output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
         except (StepError, Stopped, Leaving) as ending:
+            if isinstance(ending, Answered) and ending.rec is rec:
+                return self._answered(execution, rec, ending)
             self._ended(execution, rec, ending)
             rec.ended = execution.clock()
             if execution.watched:
@@ -204,6 +206,17 @@ class Node:
         if execution.watched:
             execution.touch(self)
         return output
+
+    def _answered(self, execution: Execution, rec: Rec, answered: Answered) -> Any:
+        """Ends the step as an operator said; gives its output."""
+        if answered.done:
+            rec.complete(answered.output)
+        else:
+            rec.status = "skipped"
+        rec.ended = execution.clock()
+        if execution.watched:
+            execution.touch(self)
+        return answered.output
 
     def _ended(self, execution: Execution, rec: Rec, ending: Ending) -> None:
         match ending:
@@ -249,14 +262,23 @@ class Node:
         """A step whose own compensation stands for all that was done in it, once it completed."""
         entry = Entry(self, undo, act, rec.path, None)
         inside = act.group.open()
-        output = await self._edged(act.inner(group=inside), rec)
+        try:
+            output = await self._edged(act.inner(group=inside), rec)
+        except Answered as answered:
+            if answered.rec is rec and answered.done:
+                self._stand_for(entry, inside, answered.output)
+            raise
         if rec.status != "caught":
-            # What is in flight is of a join whose losers run on: it stays.
-            inside.extract(lambda one: one.status != "registered")
-            entry.status = "completed"
-            entry.output = output
-            inside.members.append(entry)
+            self._stand_for(entry, inside, output)
         return output
+
+    def _stand_for(self, entry: Entry, inside: Group, output: Any) -> None:
+        """Puts a completed block's own entry in the place of those inside it."""
+        # What is in flight is of a join whose losers run on: it stays.
+        inside.extract(lambda one: one.status != "registered")
+        entry.status = "completed"
+        entry.output = output
+        inside.members.append(entry)
 
     async def _edged(self, act: Act, rec: Rec) -> Any:
         """The step with its `catch` and `finally`. What was done is undone before they run."""
@@ -307,6 +329,8 @@ class Node:
                     break
         except (StepError, Stopped) as fault:
             ending = fault  # its `when` met a fault, or the run was stopped while it stood there
+        except Leaving as answered:
+            return answered, None
         if clause is not None or edge.cleanup or edge.always:
             data = ending.data() if isinstance(ending, StepError) else None
             await unwind(act, rec, self.undo_limit, data)

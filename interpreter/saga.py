@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from interpreter.errors import Fault, StepError
+from interpreter.errors import Answered, Fault, StepError
 from interpreter.evaluation import Duration
 from interpreter.lanes import in_lanes
 from interpreter.logs import log
@@ -217,35 +217,60 @@ class _Unwinding:
         if self.halted:
             report["compensation"] = "skipped"
             return
-        report["compensation"] = "running"
+        report |= {"compensation": "running", "attempts": 0, "started": self.execution.clock()}
         rec = entry.act.recs.get(entry.node.key)
-        failure = await self.run(entry)
-        while failure is not None and entry.undo.on_failure == "suspend":
-            fault = Fault("CompensationFailed", f"{failure.type}: {failure.message}")
-            place = Rec(entry.node, f"{entry.path}!undo")
-            held = entry.act.inner(token=Token(None))
-            await self.execution.suspend(held, place, fault, always=True)
-            failure = await self.run(entry)
-        if failure is not None:
-            report["compensation"] = "failed"
+        try:
+            outcome = await self.run_to_end(entry, report)
+        except StepError as failure:
+            outcome = "failed"
             message = failure.message[:_LONGEST_MESSAGE]
             report["error"] = {"type": failure.type, "message": message}
             log(self.execution, logging.ERROR, "not undone: %s", failure, step=entry.path)
-            if entry.undo.on_failure == "halt":
-                self.halted = True
-        elif entry.status == "skipped":
-            report["compensation"] = "skipped"
+            self.halted = entry.undo.on_failure == "halt"
+        report["compensation"] = outcome
+        report["ended"] = self.execution.clock()
+        if outcome == "skipped":
             return
-        else:
-            report["compensation"] = "compensated"
+        if outcome == "compensated":
             log(self.execution, logging.INFO, "undone", step=entry.path)
         if rec is not None:
-            rec.status = "compensated" if failure is None else "compensation_failed"
+            rec.status = "compensated" if outcome == "compensated" else "compensation_failed"
             if self.execution.watched:
                 self.execution.touch(entry.node)
 
-    async def run(self, entry: Entry) -> StepError | None:
-        """Runs the compensation of an act; gives its error. It is skipped by its own `if`."""
+    async def run_to_end(self, entry: Entry, report: dict[str, Any]) -> str:
+        """Runs the compensation of an act, again where an operator says so.
+
+        Returns:
+            `compensated` or `skipped`.
+
+        Raises:
+            StepError: It failed.
+        """
+        while True:
+            report["attempts"] += 1
+            try:
+                return "compensated" if await self.run(entry) else "skipped"
+            except StepError as failure:
+                if entry.undo.on_failure != "suspend":
+                    raise
+                fault = Fault("CompensationFailed", f"{failure.type}: {failure.message}")
+            place = Rec(entry.node, f"{entry.path}!undo")
+            held = entry.act.inner(token=Token(None))
+            try:
+                await self.execution.suspend(held, place, fault, always=True)
+            except Answered as answered:
+                return "compensated" if answered.done else "skipped"
+
+    async def run(self, entry: Entry) -> bool:
+        """Runs the compensation of an act once.
+
+        Returns:
+            Whether it did anything: its own `if` may skip it.
+
+        Raises:
+            StepError: It failed.
+        """
         undo = entry.undo
         token = Token(self.shield)
         step = {
@@ -281,6 +306,6 @@ class _Unwinding:
         if timer is not None:
             timer.cancel()
         token.close()
-        if failure is None and all(rec.status == "skipped" for rec in act.recs.values()):
-            entry.status = "skipped"
-        return failure
+        if failure is not None:
+            raise failure
+        return any(rec.status != "skipped" for rec in act.recs.values())

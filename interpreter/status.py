@@ -41,9 +41,11 @@ def status(execution: Execution) -> dict[str, Any]:
     }
     if execution.suspensions:
         state["suspended"] = [
-            {"step": path, "fault": s.fault.type, "message": s.fault.message}
-            for path, s in execution.suspensions.items()
+            {"step": s.rec.path, "fault": s.fault.type, "message": s.fault.message}
+            for s in execution.suspensions
         ]
+    if execution.answers:
+        state["answers"] = execution.answers
     if execution.rec.error is not None:
         state["error"] = execution.rec.error
     return state

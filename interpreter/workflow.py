@@ -13,6 +13,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
 from dsl.model.definition import Definition
+from interpreter import operators
 from interpreter.definitions.resolver import ENGINE, RESOLVE
 from interpreter.errors import legible
 from interpreter.execution import Execution
@@ -151,6 +152,18 @@ class DslWorkflow:
         self._mailbox.deliver(name, payload)
         if self._execution is not None:
             self._execution.wake(("signal", name))
+
+    @workflow.update(name=operators.ANSWER)
+    def _answer(self, request: RawValue) -> dict[str, Any]:
+        assert self._execution is not None  # the validator saw to it
+        return {"answered": operators.give(self._execution, operators.read(_decode(request)))}
+
+    @_answer.validator
+    def _check_answer(self, request: RawValue) -> None:
+        try:
+            operators.accept(self._execution, operators.read(_decode(request)))
+        except ValueError as error:
+            raise ApplicationError(str(error), type="NotSuspended", non_retryable=True) from None
 
     @workflow.query(name="status")
     def _status(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ CODE_OF = {
     "argument-count": "DSL305",
     "empty": "DSL301",
     "expression-syntax": "DSL301",
+    "known-error": "DSL308",
     "maybe-no-key": "DSL312",
     "maybe-no-output": "DSL410",
     "no-key": "DSL311",
@@ -78,10 +79,9 @@ class Report:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             span = node.place(offset + problem.start, offset + problem.end)
             after = self.source.text[node.span.end : node.span.end + 80].split("\n")[0]
-            open_ended = problem.code == "template-unclosed" or (
-                CODE_OF[problem.code] == "DSL301" and offset + problem.end >= len(node.value)
-            )
-            if open_ended and node.style == "" and " #" in after:
+            # A bare expression may have a comment behind it; one in braces that is cut may not.
+            cut = "${" in node.value or offset + problem.end >= len(node.value)
+            if cut and CODE_OF[problem.code] == "DSL301" and node.style == "" and " #" in after:
                 self.add(
                     "DSL013",
                     "a # after a space begins a comment, which cut this expression short",

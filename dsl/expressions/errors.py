@@ -31,6 +31,7 @@ CODES: Final = (
     "argument-count",
     "empty",
     "expression-syntax",
+    "known-error",
     "maybe-no-key",
     "maybe-no-output",
     "no-key",

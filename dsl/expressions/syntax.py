@@ -2,10 +2,13 @@
 
 import ast
 from dataclasses import dataclass, field
+from typing import cast
 
 from .check import Scope, check
-from .errors import Problem
+from .compile import Compiler
+from .errors import ExpressionError, Problem
 from .facts import Facts, conjuncts, facts
+from .frame import Context, Frame
 from .infer import infer
 from .parse import Source, read
 from .rules import Reference, Rules
@@ -48,7 +51,26 @@ class Syntax:
         if problems:
             return ANY, problems
         found, wrong = infer(self.tree, self.source, scope, want)
+        if not wrong and not self.references and not isinstance(self.tree, ast.Constant):
+            wrong = self._known_error()
         return found, tuple(sorted(wrong, key=lambda one: (one.start, one.end)))
+
+    def _known_error(self) -> list[Problem]:
+        """What fails in an expression that reads nothing: it fails in every run."""
+        text = self.source.text
+        if "now(" in text or "uuid(" in text:
+            return []
+        compiler = Compiler(self.source)
+        frame = Frame(cast("Context", None))  # it reads nothing
+        try:
+            run = compiler.compile(self.tree, {})
+            frame.slots = [None] * compiler.slots
+            run(frame)
+        except ExpressionError as error:
+            return [Problem("known-error", error.message, error.start, error.end, error.hint)]
+        except RecursionError:
+            pass
+        return []
 
     def facts(self) -> Facts:
         """What can be read where it is true, if it is a condition."""

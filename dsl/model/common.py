@@ -40,7 +40,16 @@ from dsl.model.leaves import (
     mistake,
 )
 
-__all__ = ["AnyStep", "BodyStep", "Catch", "Compensation", "Model", "Retry", "StepBase"]
+__all__ = [
+    "THERE",
+    "AnyStep",
+    "BodyStep",
+    "Catch",
+    "Compensation",
+    "Model",
+    "Retry",
+    "StepBase",
+]
 
 
 class _StepType:
@@ -102,6 +111,16 @@ class Model(BaseModel):
         return field in self.model_fields_set
 
 
+def _there(value: Any) -> Any:
+    if value is None:
+        raise mistake("DSL105", "must be a map, is nothing", "it has no value")
+    return value
+
+
+THERE = BeforeValidator(_there)
+"""Makes a map that has nothing in it a mistake, as it is for every other key."""
+
+
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise mistake("DSL105", f"must be a number, is {describe(value)}")
@@ -114,27 +133,38 @@ class Retry(Model):
     """Temporal's retry policy."""
 
     maximum_attempts: Annotated[int | str | None, count(1, "unlimited")] = Field(
-        None, description="How often it is tried in all. `unlimited` for no bound."
+        None,
+        description="How often it is tried in all, the first time included. `unlimited`, the "
+        "default, for no bound but the step's `timeout`.",
+        examples=[3, "unlimited"],
     )
     initial_interval: Annotated[str | None, DURATION] = Field(
-        None, description="The wait before the second attempt. Default 1s."
+        None,
+        description="The wait before the second attempt. Default `1s`.",
+        examples=["1s", "500ms"],
     )
     backoff_coefficient: Annotated[float | None, BeforeValidator(_number)] = Field(
         None,
-        description="By how much each wait is longer than the one before. Default 2.",
+        description="How many times as long each wait is as the one before: 1 for waits that are "
+        "all the same. Default 2.",
         json_schema_extra={"minimum": 1},
+        examples=[2, 1.5],
     )
     maximum_interval: Annotated[str | None, DURATION] = Field(
-        None, description="The longest wait. Default 100 times the first."
+        None,
+        description="The longest wait. Default: 100 times `initial_interval`.",
+        examples=["1m", "1h"],
     )
     non_retryable_error_types: list[Annotated[str, ERROR_TYPE]] = Field(
         default_factory=list[str],
         description="Types of errors after which there is no further attempt.",
+        examples=[["CardDeclined"]],
     )
     when: Annotated[str | None, EXPRESSION] = Field(
         None,
-        description="A further attempt only if this is true. Sees `error` and `attempt`, which "
-        "counts from 1. An error that is not retryable stays final.",
+        description="A further attempt only if this expression is true. Sees `error` and "
+        "`attempt`, which counts from 1. An error that is not retryable stays final.",
+        examples=['attempt < 3 or error.type == "Busy"'],
     )
 
 
@@ -142,13 +172,15 @@ class Compensation(Model):
     """How a block is undone."""
 
     order: Annotated[str | None, choice("reverse", "parallel")] = Field(
-        None, description="`reverse`, the default: the last first. `parallel`: all at once."
+        None,
+        description="`reverse`, the default: what was done last is undone first. `parallel`: all "
+        "at once.",
     )
     register_: Annotated[str | None, choice("before", "after")] = Field(
         None,
         alias="register",
-        description="`before`, the default: a step that may have acted is undone. `after`: only "
-        "one that completed.",
+        description="`before`, the default: a step that may have acted is undone, one that timed "
+        "out for example. `after`: only one that completed.",
     )
     on_failure: Annotated[str | None, choice("continue", "halt", "suspend")] = Field(
         None,
@@ -156,7 +188,7 @@ class Compensation(Model):
         "`halt`, or `suspend` until an operator answers.",
     )
     timeout: Annotated[str | None, DURATION] = Field(
-        None, description="For the undoing as a whole. Default 24h."
+        None, description="How long the undoing may take as a whole. Default `24h`."
     )
 
 
@@ -165,19 +197,27 @@ class Catch(Model):
 
     errors: list[Annotated[str, ERROR_TYPE]] = Field(
         default_factory=list[str],
-        description="The types of errors it is for, such as `Timeout`. Without it: any error.",
+        description="The types of errors it is for, as they were raised; `Timeout` for every "
+        "timeout. Without it: any error. Cancellation is no error.",
         min_length=1,
+        examples=[["Timeout"], ["CardDeclined"]],
     )
     when: Annotated[str | None, EXPRESSION] = Field(
-        None, description="Only if this is true. Sees `error`."
+        None,
+        description="Only if this expression is true. Sees `error` (`type`, `message`, `details`, "
+        "`step`). A key that is missing makes it false.",
+        examples=['error.details.kind == "step"'],
     )
     do: list[AnyStep] = Field(
         default_factory=list[AnyStep],
-        description="The steps to run. They see `error`.",
+        description="The steps to run, after what the step did was undone. They see `error` "
+        "(`type`, `message`, `details`, `step`).",
         min_length=1,
     )
     output: Annotated[Any, TEMPLATE] = Field(
-        None, description="The step's output. Default: the output of the last step of `do`."
+        None,
+        description="The step's output then. Sees `error`. Default: the output of the last step "
+        "of `do`.",
     )
 
 
@@ -190,50 +230,68 @@ class StepBase(Model):
 
     kind: ClassVar[str]
     """The key that makes a step one of this kind."""
+    example: ClassVar[str]
+    """One for the reference: a list of steps, or a definition without `dsl` and `name`."""
 
     id: Annotated[str | None, STEP_ID] = Field(
-        None, description="A name for the step, unique in the definition: `steps.<id>.output`."
+        None,
+        description="A name for the step, unique in the definition: other steps read "
+        "`steps.<id>.output`, `.status` and `.error`. Small letters, digits and `_`, a letter "
+        "first. An activity needs one: it is its name in Temporal's history.",
+        examples=["charge_card"],
     )
     description: Annotated[str | None, TEXT] = Field(
-        None, description="What the step is for. Shown in Temporal's UI."
+        None, description="What the step is for. A text, shown in Temporal's UI."
     )
     if_: Annotated[str | None, EXPRESSION] = Field(
-        None, alias="if", description="Skip the step unless this expression is true."
+        None,
+        alias="if",
+        description="An expression: the step is skipped unless it is true. A step that was skipped "
+        "has no output.",
+        examples=["input.amount > 1000"],
     )
     timeout: Annotated[str | None, DURATION] = Field(
         None,
-        description="For the whole step, all its attempts together. When it is over the step is "
-        "cancelled and fails with an error of type `Timeout`.",
+        description="How long the whole step may take, all its attempts together. When it is over "
+        "the step is cancelled, settles, and fails with an error of type `Timeout`. Default: no "
+        "bound.",
     )
     output: Annotated[Any, TEMPLATE] = Field(
-        None, description="Replaces the step's output. Sees the raw one as `result`."
+        None,
+        description="Replaces the step's output: any value, with `${ expression }` in its texts. "
+        "Sees the raw output as `result`.",
+        examples=["${ result.id }"],
     )
     catch: list[Catch] = Field(
         default_factory=list[Catch],
-        description="What to do about errors. The first that matches is taken.",
+        description="What to do about errors: a list, of which the first that matches is taken. "
+        "What the step did is undone before. Its status becomes `caught`.",
         min_length=1,
     )
     finally_: list[AnyStep] = Field(
         default_factory=list[AnyStep],
         alias="finally",
-        description="Steps that run however the step ended, cancellation included.",
+        description="Steps that run however the step ended, cancellation included. They see "
+        "`status` and `error`, which is null where there was none.",
         min_length=1,
     )
     compensate: Annotated[list[AnyStep], BeforeValidator(_one_or_many)] = Field(
         default_factory=list[AnyStep],
-        description="How to undo the step: a step without an id, or a list of steps. Sees `step` "
-        "(`status`, `input`, `output`, `error`) and `error`.",
+        description="How to undo the step once something fails after it: a step without an id, or "
+        "a list of steps. Also done where the step may have acted, when it timed out for example. "
+        "Sees `step` (`status`, `input`, `output`, `error`) and `error`.",
         min_length=1,
     )
-    retry: Retry | None = Field(
+    retry: Annotated[Retry | None, THERE] = Field(
         None,
-        description="On an activity Temporal's retry policy. On any other step: run it again, "
-        "after what it did was undone.",
+        description="On an activity Temporal's retry policy, merged key by key over "
+        "`defaults.retry`; without either it is tried again without end. On any other step: run "
+        "it again, after what it did was undone; without it there is one try.",
     )
     pivot: Annotated[bool | None, FLAG] = Field(
         None,
-        description="The point of no return: once the step succeeded, nothing before it is undone "
-        "any more.",
+        description="`true` makes it the point of no return: once the step succeeded, nothing "
+        "before it is undone any more.",
     )
 
 
@@ -242,6 +300,12 @@ class BodyStep(StepBase):
 
     vars: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
         default_factory=dict[str, Any],
-        description="Variables of the body, with their first values. Change them with `set`.",
+        description="Variables of the body, with their first values: read them as `vars.<name>`, "
+        "change them with `set`. They are fresh at each entry: each try, each item of a "
+        "`foreach`, once for a `while` or `until`.",
     )
-    compensation: Compensation | None = Field(None, description="How the block is undone.")
+    compensation: Annotated[Compensation | None, THERE] = Field(
+        None,
+        description="How the steps inside are undone. What is not said here, but for `order`, is "
+        "as in the block round it.",
+    )

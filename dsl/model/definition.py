@@ -6,9 +6,9 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
-from dsl.model.common import AnyStep, Catch, Compensation, Model, Retry
+from dsl.model.common import THERE, AnyStep, Catch, Compensation, Model, Retry
 from dsl.model.leaves import (
     DEFINITION_NAME,
     DURATION,
@@ -33,28 +33,40 @@ class Defaults(Model):
     """Options of every activity that does not say otherwise. Compensations do not take them."""
 
     task_queue: Annotated[str | None, TEXT_TEMPLATE] = Field(
-        None, description="The task queue whose workers run the activities."
+        None,
+        description="The task queue whose workers run the activities. Default: that of the "
+        "workflow.",
+        examples=["payments"],
     )
     start_to_close_timeout: Annotated[str | None, DURATION] = Field(
-        None, description="How long one attempt may take. Default 60s."
+        None, description="How long one attempt may take. Default `60s`."
     )
     schedule_to_start_timeout: Annotated[str | None, DURATION] = Field(
-        None, description="How long an attempt may wait for a worker."
+        None,
+        description="How long an attempt may wait for a worker. Default: no bound.",
     )
     heartbeat_timeout: Annotated[str | None, DURATION] = Field(
-        None, description="The longest silence of an activity that heartbeats."
+        None,
+        description="The longest silence of an activity that heartbeats; over it the attempt has "
+        "failed. Without it an attempt learns of no cancellation.",
     )
-    retry: Retry | None = Field(None, description="Merged key by key under an activity's own.")
+    retry: Annotated[Retry | None, THERE] = Field(
+        None, description="Temporal's retry policy. An activity's own `retry` wins, key by key."
+    )
 
 
 class Signal(Model):
     """A signal that the workflow waits for."""
 
-    description: Annotated[str | None, TEXT] = Field(None, description="What it means.")
+    model_config = ConfigDict(json_schema_extra={"type": ["object", "null"]})
+
+    description: Annotated[str | None, TEXT] = Field(None, description="What the signal means.")
     payload: Annotated[dict[str, Any] | None, JSON_SCHEMA] = Field(
         None,
-        description="JSON Schema of its payload. A signal that does not fit is refused and "
-        "counted. `pattern` is not allowed in it.",
+        description="JSON Schema (2020-12) of the payload. A signal that does not fit is refused "
+        "and counted. `pattern` and `patternProperties` are not allowed in it, because messages "
+        "are checked inside the workflow. Its `default`s are not applied.",
+        json_schema_extra={"$ref": "#/$defs/MessageSchema"},
     )
 
 
@@ -74,21 +86,28 @@ class Definition(Model):
     """A workflow."""
 
     dsl: Annotated[Literal[1], BeforeValidator(_version)] = Field(
-        description="The version of the language: 1."
+        description="The version of the language: always `1`."
     )
     name: Annotated[str, DEFINITION_NAME] = Field(
-        description="Its name, which is Temporal's Workflow Type."
+        description="The name of the definition, which is Temporal's Workflow Type. Letters, "
+        "digits, `_`, `.` and `-`, a letter first.",
+        examples=["order-fulfilment"],
     )
-    description: Annotated[str | None, TEXT] = Field(None, description="What it is for.")
+    description: Annotated[str | None, TEXT] = Field(
+        None, description="What the workflow is for. A text, for those who read the definition."
+    )
     input: Annotated[dict[str, Any] | None, JSON_SCHEMA] = Field(
         None,
-        description="JSON Schema 2020-12 of the input. Checked before the first step; its "
-        "`default`s are applied.",
+        description="JSON Schema (2020-12) of the input, checked before the first step: one that "
+        "does not fit fails the run with `InvalidInput`. Its `default`s are applied. Only "
+        "references inside it (`#...`) are followed. Without it any input is taken.",
     )
     timeout: Annotated[str | None, DURATION] = Field(
         None,
-        description="For the whole run. When it is over everything is undone and the run fails "
-        "with `Timeout`.",
+        description="How long the whole run may take. When it is over everything is undone and "
+        "the run fails with an error of type `Timeout`. Default: no bound. (By Temporal's own "
+        "timeouts of a run nothing is undone.)",
+        examples=["2d"],
     )
     on_fault: Annotated[str | None, choice("suspend", "fail")] = Field(
         None,
@@ -96,33 +115,49 @@ class Definition(Model):
         "nobody registered): `suspend` the run for an operator, the default, or `fail` "
         "as an error.",
     )
-    defaults: Defaults | None = Field(
-        None, description="Options of every activity that does not say otherwise."
+    defaults: Annotated[Defaults | None, THERE] = Field(
+        None,
+        description="Options of every activity that does not say otherwise. Compensations do not "
+        "take them.",
     )
     signals: dict[Annotated[str, MESSAGE_NAME], Annotated[Signal, BeforeValidator(_or_nothing)]] = (
         Field(
             default_factory=dict[str, Signal],
-            description="The signals it waits for, by their names.",
+            description="The signals that it waits for, by their names. One that is not declared "
+            "here cannot be waited for.",
         )
     )
     vars: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
         default_factory=dict[str, Any],
-        description="Variables with their first values. Change them with `set`.",
+        description="Variables of the run, with their first values: read them as `vars.<name>`, "
+        "change them with `set`.",
     )
-    steps: list[AnyStep] = Field(description="What it does, in order.", min_length=1)
+    steps: list[AnyStep] = Field(
+        description="The steps, one after the other. Each sees the outputs of those before it.",
+        min_length=1,
+    )
     output: Annotated[Any, TEMPLATE] = Field(
-        None, description="Its output. Default: the output of the last step."
+        None,
+        description="The output of the run: any value, with `${ expression }` in its texts. Sees "
+        "the output of the last step as `result`, which is the default.",
+        examples=["${ steps.charge.output }"],
     )
     catch: list[Catch] = Field(
         default_factory=list[Catch],
-        description="What to do about errors that no step caught. What was done is undone first.",
+        description="What to do about errors that no step caught, after what was done is undone: "
+        "a list, of which the first that matches is taken. The run is then completed.",
         min_length=1,
     )
-    compensation: Compensation | None = Field(None, description="How the run is undone.")
+    compensation: Annotated[Compensation | None, THERE] = Field(
+        None,
+        description="How the run is undone and, but for `order`, every block that does not say "
+        "otherwise.",
+    )
     finally_: list[AnyStep] = Field(
         default_factory=list[AnyStep],
         alias="finally",
-        description="Steps that run at the end, however the run ended.",
+        description="Steps that run at the end, however the run ended, cancellation included. "
+        "They see `status` and `error`, which is null where there was none.",
         min_length=1,
     )
 

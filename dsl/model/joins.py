@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dsl.model.common import BodyStep
-from dsl.model.leaves import Leaf, Role, choice, count, describe, mistake
+from dsl.model.leaves import Leaf, Role, choice, count, describe, mistake, whole_number
 
 __all__ = ["JoinStep"]
 
@@ -15,11 +15,12 @@ __all__ = ["JoinStep"]
 def _join(value: Any) -> str | int:
     if isinstance(value, str) and value in ("all", "any"):
         return value
-    if isinstance(value, bool) or not isinstance(value, int):
+    number = whole_number(value)
+    if number is None:
         raise mistake("DSL105", f"must be `all`, `any` or a number, is {describe(value)}")
-    if value < 1:
-        raise mistake("DSL106", f"must be 1 or more, is {value}")
-    return value
+    if number < 1:
+        raise mistake("DSL106", f"must be 1 or more, is {number}")
+    return number
 
 
 _JOIN = Leaf(
@@ -37,7 +38,10 @@ class JoinStep(BodyStep):
     """A step with members."""
 
     join: Annotated[str | int | None, _JOIN] = Field(
-        None, description="How many members must succeed: `all` (the default), `any`, or a number."
+        None,
+        description="How many members must succeed: `all` (the default), `any` for one, or a "
+        "number.",
+        examples=["all", "any", 2],
     )
     on_error: Annotated[str | None, choice("fail_fast", "wait_all")] = Field(
         None,
@@ -50,5 +54,8 @@ class JoinStep(BodyStep):
         "and undoes them; `finish` lets them run on, and the definition waits for them at its end.",
     )
     concurrency: Annotated[int | None, count(1)] = Field(
-        None, description="How many members run at the same time."
+        None,
+        description="How many members run at the same time. Default: all branches of a "
+        "`parallel`, one item of a `foreach`.",
+        examples=[10],
     )

@@ -7,7 +7,7 @@ words. Pydantic carries the mistakes with their paths; `dsl.model.bind` gives th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, cast
@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from dsl.diagnostics import did_you_mean
 from dsl.durations import parse_duration, parse_time
 from dsl.expressions import FUNCTIONS, RESERVED, strip_braces
+from dsl.model import patterns
 
 __all__ = [
     "ANY",
@@ -46,7 +47,9 @@ __all__ = [
     "count",
     "describe",
     "mistake",
+    "refusal",
     "template_map",
+    "whole_number",
 ]
 
 
@@ -132,7 +135,12 @@ def _expression(value: Any) -> str:
 
 
 def _expression_or_list(value: Any) -> str | list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else _expression(value)
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    if isinstance(value, bool | int | float):
+        hint = f"write `range({value})`" if type(value) is int else None
+        raise mistake("DSL105", f"must be a list, is {describe(value)}", hint)
+    return _expression(value)
 
 
 def _duration(value: Any) -> str:
@@ -162,9 +170,8 @@ def _time(value: Any) -> int | float | str:
     raise mistake("DSL201", message, "write it like 2030-01-01T09:00:00Z")
 
 
-def _name(
-    what: str, pattern: str, example: str, taken: Container[str] = ()
-) -> Callable[[Any], str]:
+def _name(what: str, pattern: str, example: str, taken: Set[str] = frozenset()) -> Leaf:
+    """A name that is chosen by the author."""
     match = re.compile(pattern).fullmatch
 
     def read(value: Any) -> str:
@@ -172,14 +179,22 @@ def _name(
             raise mistake("DSL105", f"must be a name, is {describe(value)}")
         if not match(value):
             raise mistake(
-                "DSL202", f"`{value[:60]}` is no name of {what}", f"write it like {example}"
+                "DSL202", f"`{value[:60]}` is no name of {what}", f"write it like `{example}`"
             )
         if value in taken:
             word = "the name of a function" if value in FUNCTIONS else "a reserved word"
             raise mistake("DSL203", f"`{value}` is {word}", f"for example `the_{value}`")
         return value
 
-    return read
+    schema: dict[str, Any] = {
+        "type": "string",
+        "pattern": patterns.whole(pattern),
+        "patternErrorMessage": f"This is no name of {what}: write it like `{example}`.",
+    }
+    if taken:
+        schema["if"] = {"not": {"enum": sorted(taken)}}
+        schema["else"] = refusal("This is a reserved word, or the name of a function.")
+    return Leaf(Role.PLAIN, read, schema)
 
 
 def _flag(value: Any) -> bool:
@@ -200,6 +215,11 @@ def _json_schema(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise mistake("DSL204", f"must be a JSON Schema, is {describe(value)}")
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def refusal(message: str) -> dict[str, Any]:
+    """The JSON Schema that refuses a value, which is not null, in an editor with this message."""
+    return {"type": "null", "errorMessage": message}
 
 
 def choice(*words: str) -> Leaf:
@@ -226,19 +246,27 @@ def constant(only: bool) -> Leaf:
     return Leaf(Role.PLAIN, read, {"const": only})
 
 
+def whole_number(value: Any) -> int | None:
+    """A whole number as JSON has them, where 2.0 is one too; None for anything else."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _BEYOND:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def count(least: int, word: str | None = None) -> Leaf:
     """A whole number of at least `least`, or a word that stands for none."""
 
     def read(value: Any) -> int | str:
         if word is not None and value == word:
             return value
-        if isinstance(value, bool) or not isinstance(value, int):
+        number = whole_number(value)
+        if number is None:
             other = f" or `{word}`" if word else ""
             raise mistake("DSL105", f"must be a whole number{other}, is {describe(value)}")
-        if value < least:
-            hint = f"write `{word}`" if word and value == 0 else None
-            raise mistake("DSL106", f"must be {least} or more, is {value}", hint)
-        return value
+        if number < least:
+            hint = f"write `{word}`" if word and number == 0 else None
+            raise mistake("DSL106", f"must be {least} or more, is {number}", hint)
+        return number
 
     schema: dict[str, Any] = {"type": "integer", "minimum": least}
     if word is not None:
@@ -265,10 +293,16 @@ def template_map() -> Leaf:
     return Leaf(Role.TEMPLATE, _template_map, {"type": "object"})
 
 
+_BEYOND = 2**63
+"""The first number that is too large for 64 bits."""
 _ID = "[a-z][a-z0-9_]*"
 _MESSAGE = "[A-Za-z_][A-Za-z0-9_]*"
 _DEFINITION = "[A-Za-z][A-Za-z0-9_.-]*"
-_EXPRESSION_SCHEMA: dict[str, Any] = {"type": ["string", "boolean", "number"]}
+_EXPRESSION_SCHEMA: dict[str, Any] = {
+    "type": ["string", "boolean", "number"],
+    "pattern": patterns.EXPRESSION,
+    "patternErrorMessage": "An expression must not be empty.",
+}
 
 ANY = Leaf(Role.PLAIN, lambda value: value, {})
 TEXT = Leaf(Role.PLAIN, _text, {"type": "string"})
@@ -276,16 +310,19 @@ FLAG = Leaf(Role.PLAIN, _flag, {"type": "boolean"})
 TEMPLATE = Leaf(Role.TEMPLATE, lambda value: value, {})
 TEXT_TEMPLATE = Leaf(Role.TEMPLATE, _template_text, {"type": "string", "minLength": 1})
 EXPRESSION = Leaf(Role.EXPRESSION, _expression, _EXPRESSION_SCHEMA)
-EXPRESSION_OR_LIST = Leaf(Role.EXPRESSION, _expression_or_list, {"type": ["string", "array"]})
+EXPRESSION_OR_LIST = Leaf(
+    Role.EXPRESSION, _expression_or_list, _EXPRESSION_SCHEMA | {"type": ["string", "array"]}
+)
 DURATION = Leaf(
     Role.TEMPLATE,
     _duration,
     {
         "type": "string",
-        "pattern": r"^\s*([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?"
-        r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d))?\s*$"
-        r"|^\s*P([0-9]+W|([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?)\s*$|\$\{",
-        "examples": ["30s", "5m", "1h30m", "2d", "PT5M"],
+        "pattern": patterns.either(patterns.DURATION),
+        "patternErrorMessage": "A duration has its units: `250ms`, `30s`, `5m`, `1h30m`, `2d`, "
+        "`PT5M`, or a template such as `${ input.seconds }`.",
+        "errorMessage": "A duration has its unit: write `30s`.",
+        "examples": ["30s", "1h30m", "2d"],
     },
 )
 TIME = Leaf(
@@ -293,46 +330,22 @@ TIME = Leaf(
     _time,
     {
         "type": ["string", "number"],
-        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}|\$\{",
+        "pattern": patterns.either(patterns.TIME),
+        "patternErrorMessage": "A time is written like `2030-01-01T09:00:00Z`, in seconds since "
+        "1970, or as a template such as `${ input.due }`.",
         "examples": ["2030-01-01T09:00:00Z", "${ input.due }"],
     },
 )
-STEP_ID = Leaf(
-    Role.PLAIN,
-    _name("a step", _ID, "`charge_card`", RESERVED),
-    {"type": "string", "pattern": f"^{_ID}$"},
-)
-VARIABLE = Leaf(
-    Role.PLAIN,
-    _name("a variable", _ID, "`total_amount`", RESERVED),
-    {"type": "string", "pattern": f"^{_ID}$"},
-)
-LOCAL_NAME = Leaf(
-    Role.PLAIN,
-    _name("an item", _ID, "`line_item`", RESERVED | set(FUNCTIONS)),
-    {"type": "string", "pattern": f"^{_ID}$"},
-)
-BRANCH = Leaf(
-    Role.PLAIN,
-    _name("a branch", _ID, "`hotel`"),
-    {"type": "string", "pattern": f"^{_ID}$"},
-)
-MESSAGE_NAME = Leaf(
-    Role.PLAIN,
-    _name("a message", _MESSAGE, "`approval`"),
-    {"type": "string", "pattern": f"^{_MESSAGE}$"},
-)
-DEFINITION_NAME = Leaf(
-    Role.PLAIN,
-    _name("a definition", _DEFINITION, "`order-fulfilment`"),
-    {"type": "string", "pattern": f"^{_DEFINITION}$"},
-)
+STEP_ID = _name("a step", _ID, "charge_card", RESERVED)
+VARIABLE = _name("a variable", _ID, "total_amount", RESERVED)
+LOCAL_NAME = _name("an item", _ID, "line_item", RESERVED | set(FUNCTIONS))
+BRANCH = _name("a branch", _ID, "hotel")
+MESSAGE_NAME = _name("a message", _MESSAGE, "approval")
+DEFINITION_NAME = _name("a definition", _DEFINITION, "order-fulfilment")
 ERROR_TYPE = Leaf(
     Role.PLAIN,
     _template_text,
     {"type": "string", "minLength": 1, "examples": ["Timeout", "CardDeclined"]},
 )
 POSITIVE = Leaf(Role.PLAIN, _positive, {"type": "number", "exclusiveMinimum": 0})
-JSON_SCHEMA = Leaf(
-    Role.PLAIN, _json_schema, {"$ref": "https://json-schema.org/draft/2020-12/schema"}
-)
+JSON_SCHEMA = Leaf(Role.PLAIN, _json_schema, {"$ref": "#/$defs/JsonSchema"})

@@ -28,6 +28,9 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _ROUNDS = 8
 _STEP_LISTS = frozenset(("steps", "do", "else", "finally", "compensate"))
+_LOOPS = frozenset(("foreach", "while", "until"))
+_NAMING = frozenset(("as", "index_as"))
+"""What gives names to the body of a loop, and is put under its head by mistake."""
 _COMMON = frozenset(field.alias or name for name, field in StepBase.model_fields.items())
 
 
@@ -79,6 +82,7 @@ class _Repairs:
         self.lacking: set[Path] = set()
         self.touched: set[Path] = set()
         self.renamed: set[Path] = set()
+        self.unnamed = 0
 
     def apply(self, node: Node, details: list[ErrorDetails]) -> Node:
         """A document in which nothing is left of what was wrong."""
@@ -124,9 +128,20 @@ class _Repairs:
                     entries.append(replace(entry, name=meant))
                 continue
             value = self.node(entry.value, here, step=entry.name == "compensate")
-            if value is not None:
+            if value is None and (entry.name == "id" or entry.name in _LOOPS):
+                entries += self.instead(entry, node)
+            elif value is not None:
                 entries.append(entry if value is entry.value else replace(entry, value=value))
         return replace(node, entries=tuple(entries))
+
+    def instead(self, entry: Entry, owner: MappingNode) -> list[Entry]:
+        """What stands for an id that is none, or for the head of a loop whose body is right."""
+        if entry.name == "id":
+            self.unnamed += 1
+            return [self.entry("id", f"unnamed_{self.unnamed}", entry.key.span)]
+        found = [self.entry(entry.name, 'from_json("null")', entry.key.span)]
+        nested = entry.value.entries if isinstance(entry.value, MappingNode) else ()
+        return found + [e for e in nested if e.name in _NAMING and owner.get(e.name) is None]
 
     def meant(self, detail: ErrorDetails, owner: MappingNode, path: Path) -> str | None:
         """The key that an unknown one was meant to be, the first time it is met."""

@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from dsl.reference.docs import pages
 from dsl.reference.schema import workflow_schema
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -18,7 +19,8 @@ _ROOT = Path(__file__).parent.parent.parent
 def _files() -> dict[Path, str]:
     """Each generated file with its text."""
     schema = json.dumps(workflow_schema(), indent=2, ensure_ascii=False) + "\n"
-    return {_ROOT / "schemas" / "workflow.schema.json": schema}
+    files = {_ROOT / "schemas" / "workflow.schema.json": schema}
+    return files | {_ROOT / "docs" / "reference" / name: text for name, text in pages().items()}
 
 
 def _main(arguments: list[str]) -> int:

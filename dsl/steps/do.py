@@ -15,5 +15,20 @@ class DoStep(BodyStep):
     """Runs steps one after the other. Its output is the last one's."""
 
     kind: ClassVar[str] = "do"
+    example: ClassVar[str] = """
+        - id: booking
+          do:
+            - id: flight
+              activity: flights.book
+              compensate: {activity: flights.cancel}
+            - id: hotel
+              activity: hotels.book
+          catch:
+            - errors: [NoRoom]          # the flight has been cancelled by then
+              output: no room
+    """
 
-    do: list[AnyStep] = Field(description="The steps, in order.", min_length=1)
+    do: list[AnyStep] = Field(
+        description="The steps, one after the other. Each sees the outputs of those before it.",
+        min_length=1,
+    )

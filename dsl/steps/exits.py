@@ -16,6 +16,16 @@ class BreakStep(StepBase):
     """Ends the nearest loop. Where items are worked on at the same time, no more are begun."""
 
     kind: ClassVar[str] = "break"
+    example: ClassVar[str] = """
+        - foreach: input.carriers
+          as: carrier
+          do:
+            - id: offer
+              activity: carriers.ask
+              with: {name: "${ carrier }"}
+            - if: steps.offer.output.accepted
+              break: true
+    """
 
     break_: Annotated[bool, constant(True)] = Field(alias="break", description="Always `true`.")
 
@@ -24,6 +34,16 @@ class ContinueStep(StepBase):
     """Ends the iteration of the nearest loop."""
 
     kind: ClassVar[str] = "continue"
+    example: ClassVar[str] = """
+        - foreach: input.lines
+          as: line
+          do:
+            - if: line.count == 0
+              continue: true
+            - id: ship
+              activity: shipping.ship
+              with: {item: "${ line.item }"}
+    """
 
     continue_: Annotated[bool, constant(True)] = Field(
         alias="continue", description="Always `true`."

@@ -17,7 +17,21 @@ class ParallelStep(JoinStep):
     """Runs branches at the same time. Its output is an object of their outputs by name."""
 
     kind: ClassVar[str] = "parallel"
+    example: ClassVar[str] = """
+        - id: prices
+          timeout: 1m
+          parallel:
+            north:
+              - id: ask_north
+                activity: north.price
+            south:
+              - id: ask_south
+                activity: south.price
+        - value: ${ min(steps.prices.output.north, steps.prices.output.south) }
+    """
 
     parallel: dict[Annotated[str, BRANCH], Annotated[list[AnyStep], Field(min_length=1)]] = Field(
-        description="The branches by name, each a list of steps.", min_length=1
+        description="The branches by name, each a list of steps. A step in one sees no output of "
+        "a step in another.",
+        min_length=1,
     )

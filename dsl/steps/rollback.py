@@ -27,7 +27,11 @@ def _ids(value: Any) -> str | list[str]:
 _TARGETS = Leaf(
     Role.PLAIN,
     _ids,
-    {"if": {"type": "string"}, "then": {"const": "all"}, "else": {"type": "array", "minItems": 1}},
+    {
+        "if": {"type": "string"},
+        "then": {"const": "all"},
+        "else": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+    },
 )
 
 
@@ -35,7 +39,17 @@ class RollbackStep(StepBase):
     """Undoes what was done, now, without an error. Its output is null."""
 
     kind: ClassVar[str] = "rollback"
+    example: ClassVar[str] = """
+        - id: seat
+          activity: seats.hold
+          compensate: {activity: seats.free}
+        - id: answer
+          activity: desk.ask
+        - if: steps.answer.output == "no"
+          rollback: [seat]
+    """
 
     rollback: Annotated[str | list[str], _TARGETS] = Field(
-        description="`all`, or the ids of steps. An id inside an iteration means this iteration's."
+        description="`all`, or the ids of steps. An id inside an iteration means this iteration's.",
+        examples=["all", ["seat"]],
     )

@@ -16,8 +16,18 @@ class SetStep(StepBase):
     """Gives variables new values, all at once. Its output is the map."""
 
     kind: ClassVar[str] = "set"
+    example: ClassVar[str] = """
+        vars: {last: 0, next: 1}
+        steps:
+          - foreach: range(5)
+            do:
+              - set:
+                  last: ${ vars.next }
+                  next: ${ vars.last + vars.next }
+    """
 
     set: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
-        description="The variables and their new values, which are made from the old state.",
+        description="The variables and their new values, which are made from the old state. Each "
+        "is declared under `vars`.",
         min_length=1,
     )

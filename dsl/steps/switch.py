@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from dsl.model.common import AnyStep, BodyStep, Model
 from dsl.model.leaves import EXPRESSION, mistake
+from dsl.model.rules import forbids
 
 __all__ = ["Case", "SwitchStep"]
 
@@ -15,12 +16,25 @@ __all__ = ["Case", "SwitchStep"]
 class Case(Model):
     """A case with its condition, or the `else` that stands last."""
 
-    when: Annotated[str | None, EXPRESSION] = Field(None, description="Its condition.")
-    do: list[AnyStep] = Field(default_factory=list[AnyStep], description="Its steps.", min_length=1)
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"required": ["else"]},
+            "then": forbids("when", "do", why="An `else` has neither `when` nor `do`."),
+            "else": {"required": ["when", "do"]},
+        }
+    )
+    when: Annotated[str | None, EXPRESSION] = Field(
+        None,
+        description="An expression: the case is taken if it is true, and no case before was.",
+        examples=["input.amount > 1000"],
+    )
+    do: list[AnyStep] = Field(
+        default_factory=list[AnyStep], description="The steps of the case.", min_length=1
+    )
     else_: list[AnyStep] = Field(
         default_factory=list[AnyStep],
         alias="else",
-        description="The steps where no case matched.",
+        description="The steps where no case matched. Stands alone, in the last case.",
         min_length=1,
     )
 
@@ -48,6 +62,18 @@ class SwitchStep(BodyStep):
     """Runs the first case whose condition is true. Its output is that case's, else null."""
 
     kind: ClassVar[str] = "switch"
+    example: ClassVar[str] = """
+        - id: size
+          switch:
+            - when: input.amount > 1000
+              do:
+                - value: large
+            - when: input.amount > 100
+              do:
+                - value: medium
+            - else:
+                - value: small
+    """
 
     switch: Annotated[list[Case], BeforeValidator(_cases)] = Field(
         description="The cases in order: `{when, do}`, the last may be `{else: [steps]}`.",

@@ -16,5 +16,12 @@ class ValueStep(StepBase):
     """Computes a value. Its output is the value."""
 
     kind: ClassVar[str] = "value"
+    example: ClassVar[str] = """
+        - id: total
+          value: ${ sum([line.price * line.count for line in input.lines]) }
+    """
 
-    value: Annotated[Any, TEMPLATE] = Field(description="The value.")
+    value: Annotated[Any, TEMPLATE] = Field(
+        description="Any value, with `${ expression }` in its texts.",
+        examples=["${ input.amount * 2 }"],
+    )

@@ -16,7 +16,24 @@ class WaitConditionStep(StepBase):
     """Waits until a condition is true. Its output is null."""
 
     kind: ClassVar[str] = "wait_condition"
+    example: ClassVar[str] = """
+        vars: {paid: false}
+        steps:
+          - parallel:
+              pay:
+                - id: charge
+                  activity: payments.charge
+                - set: {paid: true}
+              ship:
+                - id: pack
+                  activity: stock.pack
+                - wait_condition: vars.paid
+                - id: ship
+                  activity: shipping.ship
+    """
 
     wait_condition: Annotated[str, EXPRESSION] = Field(
-        description="Looked at again whenever a variable or a step's status that it reads changed."
+        description="An expression, looked at again whenever a variable or a step's status that it "
+        "reads changed.",
+        examples=["vars.paid"],
     )

@@ -27,7 +27,7 @@ _SIGNALS = Leaf(
     _names,
     {
         "if": {"type": "array"},
-        "then": {"minItems": 1, "items": MESSAGE_NAME.schema},
+        "then": {"minItems": 1, "uniqueItems": True, "items": MESSAGE_NAME.schema},
         "else": MESSAGE_NAME.schema,
     },
 )
@@ -40,17 +40,41 @@ class WaitSignalStep(StepBase):
     """
 
     kind: ClassVar[str] = "wait_signal"
+    example: ClassVar[str] = """
+        signals:
+          approval:
+            payload:
+              type: object
+              required: [approved]
+              properties: {approved: {type: boolean}}
+        steps:
+          - id: approval
+            wait_signal: approval
+            timeout: 24h
+            catch:
+              - errors: [Timeout]
+                output: {approved: false}
+    """
 
     wait_signal: Annotated[str | list[str], _SIGNALS] = Field(
-        description="The name of the signal, or several, declared under `signals`. One that came "
-        "before the wait was kept and is taken at once."
+        description="The name of the signal, or a list of several, declared under `signals`. One "
+        "that came before the wait was kept and is taken at once.",
+        examples=["approval", ["approved", "refused"]],
     )
     where: Annotated[str | None, EXPRESSION] = Field(
-        None, description="Which of the signals. Sees `payload` and `signal`, its name."
+        None,
+        description="An expression: which of the signals are taken. Sees `payload` and `signal`, "
+        "its name. The others are kept.",
+        examples=["payload.approved"],
     )
     count: Annotated[int | None, whole_number(1)] = Field(
-        None, description="How many to wait for. The output is a list."
+        None,
+        description="How many to wait for. The output is then a list of them. Default: one, which "
+        "is the output itself.",
+        examples=[2],
     )
     fresh: Annotated[bool | None, FLAG] = Field(
-        None, description="Only what arrives after the wait began."
+        None,
+        description="`true` takes only what arrives after the wait began, and none that was kept. "
+        "Default `false`.",
     )

@@ -15,6 +15,8 @@ import typer
 from interpreter.cli import (
     definitions,
     deploy,
+    explain,
+    graph,
     init,
     query,
     results,
@@ -27,7 +29,7 @@ from interpreter.cli import (
     worker,
 )
 from interpreter.cli.errors import CliError, Exit, Interrupted
-from interpreter.cli.options import Settings, hoist, wants_json
+from interpreter.cli.options import Settings, check_format, hoist, wants_json
 
 __all__ = ["app", "main"]
 
@@ -67,7 +69,13 @@ Exit codes:
 def _settings(
     context: typer.Context,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="text|json", help="How results look.")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="text|json",
+            help="How results look; for `validate` also github or sarif.",
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of bugs.")] = False,
     address: Annotated[
@@ -93,8 +101,8 @@ def _settings(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    if output not in (None, "text", "json"):
-        raise CliError(f"-o {output}: it must be text or json")
+    if output is not None:
+        check_format(output, context.invoked_subcommand)
     context.obj = Settings(
         output,
         debug,
@@ -111,7 +119,7 @@ def _settings(
 
 
 for _command in (
-    *(init, validate, schema, run, worker),
+    *(init, validate, explain, graph, schema, run, worker),
     *(deploy, definitions, start),
     *(signal, query, status),
 ):

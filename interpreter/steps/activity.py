@@ -11,7 +11,7 @@ from temporalio.common import Priority, RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
 from dsl.steps import ActivityStep
-from interpreter.errors import Fault, StepError, from_activity
+from interpreter.errors import Answered, Fault, StepError, from_activity
 from interpreter.evaluation import Duration, evaluate
 from interpreter.headers import Positional
 from interpreter.nodes import Node, Place
@@ -97,24 +97,31 @@ class ActivityNode(Node):
 
     async def run(self, act: Act, rec: Rec) -> Any:
         entry: Entry | None = None
-        while True:
-            arguments = None
-            if self.arguments is not None:
-                arguments = await evaluate(act, rec, self.arguments)
-            try:
-                if len(rec.path) > _MAX_ID:
-                    message = f"the path of the step has {len(rec.path)} characters, over {_MAX_ID}"
-                    raise Fault("LimitExceeded", message)
-                sent = self._sent(arguments)
-                name, options = self.activity, self.fixed
-                if self.varies:
-                    name, options = await self._varying(act, rec)
-                # Undoing is registered before the activity is scheduled.
+        arguments: Any = None
+        try:
+            while True:
+                if self.arguments is not None:
+                    arguments = await evaluate(act, rec, self.arguments)
+                try:
+                    if len(rec.path) > _MAX_ID:
+                        message = f"the step's path has {len(rec.path)} characters, over {_MAX_ID}"
+                        raise Fault("LimitExceeded", message)
+                    sent = self._sent(arguments)
+                    name, options = self.activity, self.fixed
+                    if self.varies:
+                        name, options = await self._varying(act, rec)
+                    # Undoing is registered before the activity is scheduled.
+                    entry = self._registered(act, rec, arguments, entry)
+                    return await self._act(act, rec, entry, name, sent, options)
+                except Fault as fault:
+                    entry = self._refused(entry, fault)
+                    await act.execution.suspend(act, rec, fault)
+        except Answered as answered:
+            if answered.done:
+                # Somebody acted by hand: it is undone like any act.
                 entry = self._registered(act, rec, arguments, entry)
-                return await self._act(act, rec, entry, name, sent, options)
-            except Fault as fault:
-                entry = self._refused(entry, fault)
-                await act.execution.suspend(act, rec, fault)
+                self._completed(act, entry, answered.output)
+            raise
 
     def _sent(self, arguments: Any) -> list[RawValue]:
         """The arguments as payloads."""
@@ -216,12 +223,15 @@ class ActivityNode(Node):
                 entry.status = "timed_out" if own else "cancelled"
                 entry.error = stopped.stop.error().data()
             raise
+        self._completed(act, entry, output)
+        return output
+
+    def _completed(self, act: Act, entry: Entry | None, output: Any) -> None:
         if entry is not None:
             entry.status = "completed"
             entry.output = output
             if entry.undo.late:
                 act.group.members.append(entry)
-        return output
 
     async def _tried_here(
         self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
