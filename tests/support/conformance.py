@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowHistory,
+    WorkflowUpdateFailedError,
+)
 from temporalio.common import Priority, RawValue
 from temporalio.converter import default as default_converter
 from temporalio.exceptions import ApplicationError
@@ -33,6 +39,7 @@ from interpreter.activities import ActivityContextInterceptor, idempotency_key
 from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
 from interpreter.headers import HeaderInterceptor
+from interpreter.operators import ANSWER
 from interpreter.workflow import DslWorkflow
 from tests.support.servers import fetch, persistent, replay
 
@@ -60,6 +67,9 @@ _EXPECTED = frozenset(
         "paths",
         "kept",
         "then",
+        "answers",
+        "answers_given",
+        "attempts",
     )
 )
 
@@ -320,8 +330,26 @@ class Runner:
         if "then" not in expect:
             await handle.terminate()
             return
-        await handle.cancel()
-        await self._check_end(handle, expect["then"], world)
+        if "answers" in expect:
+            for answer in expect["answers"]:
+                await self._operate(handle, dict(answer))
+        else:
+            await handle.cancel()
+        then = expect["then"]
+        if "suspended" in then:
+            await self._check_suspended(handle, then, world)
+        else:
+            await self._check_end(handle, then, world)
+
+    async def _operate(self, handle: WorkflowHandle[Any, Any], answer: dict[str, Any]) -> None:
+        """Answers a suspended step, or is refused."""
+        refused = answer.pop("refused", None)
+        try:
+            await handle.execute_update(ANSWER, answer)
+        except WorkflowUpdateFailedError as error:
+            assert refused is not None and refused in str(error.cause), error.cause
+        else:
+            assert refused is None, "it was not refused"
 
     async def _check_end(
         self, handle: WorkflowHandle[Any, Any], expect: dict[str, Any], world: World
@@ -382,6 +410,14 @@ class Runner:
         if "steps" in expect:
             found = dict(_statuses(state["steps"]))
             assert {p: found.get(p) for p in expect["steps"]} == expect["steps"], found
+        if "answers" in expect and "suspended" not in expect:
+            answers = [[a["action"], a["step"], a["by"], a["reason"]] for a in state["answers"]]
+            assert answers == expect["answers"], answers
+        if "answers_given" in expect:
+            assert len(state.get("answers", [])) == expect["answers_given"], state
+        if "attempts" in expect:
+            attempts = {entry["step"]: entry["attempts"] for entry in state["compensations"]}
+            assert attempts == expect["attempts"], attempts
         if "refused" in expect:
             assert state["signals"]["refused"] == expect["refused"], state["signals"]
         if "kept" in expect:
