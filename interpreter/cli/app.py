@@ -18,6 +18,7 @@ from interpreter.cli import (
     explain,
     graph,
     init,
+    operate,
     query,
     results,
     run,
@@ -121,7 +122,7 @@ def _settings(
 for _command in (
     *(init, validate, explain, graph, schema, run, worker),
     *(deploy, definitions, start),
-    *(signal, query, status),
+    *(signal, query, status, operate),
 ):
     _command.register(app)
 

@@ -6,18 +6,22 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from dsl.diagnostics import Diagnostic, Related, Severity
-from interpreter.cli import results
+from interpreter.cli import reports, results
+from interpreter.cli.places import excerpt, visible, visible_lines
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from interpreter.cli.retries import Retried
 
 __all__ = [
@@ -28,12 +32,9 @@ __all__ = [
     "note",
     "outcome",
     "progress",
-    "records",
     "result",
     "status",
-    "summary",
     "table",
-    "where",
 ]
 
 
@@ -72,7 +73,9 @@ def note(text: str, style: str = "") -> None:
 
 def result(value: Any) -> None:
     """The result of a command, as JSON on standard output."""
-    results.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # Names of files may have halves of characters, for bytes that are none in UTF-8.
+    results.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def line(text: str) -> None:
@@ -96,97 +99,59 @@ def progress(word: str, total: int) -> Generator[Callable[[int], None]]:
         What to call with how many are done.
     """
     shown = time.monotonic()
-    with _ERR.status("") if _ERR.is_terminal else nullcontext() as bar:
+    bar: Status | None = None
+    with ExitStack() as stack:
 
         def step(done: int) -> None:
-            nonlocal shown
+            nonlocal shown, bar
             if time.monotonic() - shown < 1:
                 return
-            if bar is not None:
-                bar.update(f"{word} {done} of {total}")
-            else:
+            text = f"{word} {done} of {total}"
+            if not _ERR.is_terminal:
                 shown = time.monotonic()
-                note(f"{word} {done} of {total}")
+                note(text)
+            elif bar is None:
+                bar = stack.enter_context(_ERR.status(text))
+            else:
+                bar.update(text)
 
         yield step
 
 
-def records(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
-    """Diagnostics for programs."""
-    return [_record(diagnostic) for diagnostic in found]
-
-
-def _record(diagnostic: Diagnostic) -> dict[str, Any]:
-    position = diagnostic.source.position(diagnostic.span.start)
-    return {
-        "code": diagnostic.code,
-        "severity": str(diagnostic.severity),
-        "file": diagnostic.source.name,
-        "line": position.line,
-        "column": position.column,
-        "message": diagnostic.message,
-        "hint": diagnostic.hint,
-    }
-
-
-def diagnostics(found: Sequence[Diagnostic]) -> None:
-    """Diagnostics with their excerpts, on standard error."""
+def diagnostics(found: Iterable[Diagnostic], strict: bool = False) -> None:
+    """Diagnostics with the lines that they are about, on standard error."""
     for diagnostic in found:
-        _ERR.print(_diagnostic(diagnostic))
+        _ERR.print(_diagnostic(diagnostic, reports.severity(diagnostic, strict)))
 
 
-def summary(found: Sequence[Diagnostic]) -> str:
-    """How many errors and warnings."""
-    errors = sum(1 for d in found if d.severity is Severity.ERROR)
-    warnings = len(found) - errors
-    parts = [_plural(errors, "error")] if errors else []
-    parts += [_plural(warnings, "warning")] if warnings else []
-    return ", ".join(parts) or "no problems"
-
-
-def where(found: Sequence[Diagnostic], files: int) -> str:
-    """In which of so many files diagnostics are; nothing where there are none."""
-    names = dict.fromkeys(diagnostic.source.name for diagnostic in found)
-    return f"{len(names)} of {files} files" if names and files > 1 else ", ".join(names)
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def _diagnostic(diagnostic: Diagnostic) -> Text:
-    style = "bold red" if diagnostic.severity is Severity.ERROR else "bold yellow"
+def _diagnostic(diagnostic: Diagnostic, severity: Severity) -> Text:
+    style = "bold red" if severity is Severity.ERROR else "bold yellow"
     text = Text()
-    text.append(diagnostic.place, style="bold")
-    text.append(": ")
-    text.append(f"{diagnostic.severity} {diagnostic.code}", style=style)
-    text.append(f": {diagnostic.message}\n")
+    text.append(f"{visible(diagnostic.place)}: ", style="bold")
+    text.append(f"{severity} {diagnostic.code}", style=style)
+    text.append(f": {visible(diagnostic.message)}\n")
     _excerpt(text, diagnostic, "^", style)
     for other in diagnostic.related:
-        text.append(f"  {other.message}: {other.place}\n")
+        text.append(f"  {visible(other.message)}: {visible(other.place)}\n")
         _excerpt(text, other, "-", "blue")
     if diagnostic.hint:
         text.append("  hint: ", style="bold cyan")
-        text.append(f"{diagnostic.hint}\n")
+        text.append(visible_lines(diagnostic.hint).replace("\n", "\n        ") + "\n")
     return text
 
 
 def _excerpt(text: Text, where: Diagnostic | Related, mark: str, style: str) -> None:
-    source, span = where.source, where.span
-    if not source.text:
+    """Adds the line of a place, and marks the place below it."""
+    found = excerpt(where.source, where.span)
+    if found is None:
         return
-    position = source.position(span.start)
-    line = source.line(position.line)
-    first = max(0, position.column - 1 - 60)
-    shown = line[first : first + 100]
-    start = position.column - 1 - first
-    length = max(1, min(span.end - span.start, len(shown) - start))
-    number = str(position.line)
+    number = str(found.number)
     text.append(f"  {number} | ", style="dim")
-    text.append(shown + "\n")
+    text.append(f"{found.before}{found.marked}{found.after}\n")
     text.append(f"  {' ' * len(number)} | ", style="dim")
-    pad = "".join("\t" if char == "\t" else " " for char in shown[:start])
-    text.append(pad + mark * length + "\n", style=style)
+    text.append(" " * cell_len(found.before))
+    text.append(mark * max(1, cell_len(found.marked)), style=style)
+    text.append(f" to line {found.last}\n" if found.last > found.number else "\n", style="dim")
 
 
 class RunView:
@@ -291,10 +256,27 @@ def _line(step: dict[str, Any], depth: int) -> Text:
         line.append(f"  {status}", style=style)
     if status in ("failed", "timed_out", "compensated", "caught") and "error" in step:
         line.append(f"  {step['error']['type']}", style="red" if status != "caught" else "dim")
+    if step.get("attempts", 1) > 1:
+        line.append(f"  {step['attempts']} attempts", style="yellow")
     if "started" in step and "ended" in step and status not in ("skipped", "pending"):
         line.append(f"  {_seconds(step['ended'] - step['started'])}", style="dim")
     if "fault" in step:
         line.append(f"  {step['fault']}", style="magenta")
+    return line
+
+
+def _undone(entry: dict[str, Any]) -> Text:
+    """An act that was undone: how it had ended, what came of undoing it, how often, how long."""
+    outcome = entry["compensation"]
+    line = Text(f"  ↶ {entry['step']}")
+    line.append(f"  {entry['status']}", style="dim")
+    line.append(f"  {outcome}", style="red" if outcome == "failed" else "")
+    if entry.get("attempts", 1) > 1:
+        line.append(f"  {entry['attempts']} attempts", style="yellow")
+    if "ended" in entry:
+        line.append(f"  {_seconds(entry['ended'] - entry['started'])}", style="dim")
+    if "error" in entry:
+        line.append(f"  {entry['error']['type']}: {entry['error']['message']}", style="red")
     return line
 
 
@@ -353,28 +335,35 @@ def _raised(step: dict[str, Any], error: dict[str, Any]) -> bool:
     return same and step["status"] != "caught"
 
 
-def status(state: dict[str, Any], again: Sequence[Retried] = ()) -> None:
+def status(state: dict[str, Any], again: Sequence[Retried] = (), id: str = "ID") -> None:
     """The state of a run on standard output, with the activities that are tried again."""
     out = Console(file=results.stream(), highlight=False, soft_wrap=True)
     with out.capture() as capture:
-        for line in _status(state, again):
+        for line in _status(state, again, id):
             out.print(line)
     results.write(capture.get())
 
 
-def _status(state: dict[str, Any], again: Sequence[Retried]) -> Iterator[Text]:
+def _status(state: dict[str, Any], again: Sequence[Retried], id: str) -> Iterator[Text]:
     revision = state.get("revision", "?")
     yield Text(f"{state['definition']}  {state['status']}  revision {revision}")
     yield from _tree(state, again)
     for entry in state.get("compensations", []):
-        yield Text(f"  ↶ {entry['step']}  {entry['compensation']}")
+        yield _undone(entry)
+    for answer in state.get("answers", []):
+        by = answer["by"] or "an operator"
+        why = f": {answer['reason']}" if answer["reason"] else ""
+        yield Text(f"  ✎ {answer['action']} of {answer['step'] or 'the definition'} by {by}{why}")
     kept = state.get("signals", {}).get("kept", {})
     refused = state.get("signals", {}).get("refused", {})
     for words, counted in (("kept", kept), ("refused", refused)):
         for name, count in counted.items():
             yield Text(f"  signal {name}: {count} {words}")
     for fault in state.get("suspended", []):
-        yield Text(f"  suspended at {fault['step']}: {fault['fault']}: {fault['message']}")
+        where = fault["step"] or "the definition"
+        yield Text(f"  suspended at {where}: {fault['fault']}: {fault['message']}")
+    if state.get("suspended"):
+        yield Text(f"  answer with: retry {id}, fail {id}, skip {id} STEP, resolve {id} STEP")
     error = state.get("error")
     if error:
         yield Text(f"  {error['type']}: {error['message']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,10 @@ def status(
 
 
 async def _status(settings: Settings, id: str, follow: bool) -> int:
+    from temporalio.service import RPCError
+
     from interpreter.cli import render
+    from interpreter.cli.attempts import add_attempts
     from interpreter.cli.connection import connect
     from interpreter.cli.follow import follow as watch
     from interpreter.cli.query import ask
@@ -50,8 +54,11 @@ async def _status(settings: Settings, id: str, follow: bool) -> int:
         if not settings.json:
             render.outcome(state["definition"], state, followed.seconds, followed.failure)
         code = Exit.SUSPENDED if followed.open else Exit.FAILED if followed.failure else Exit.DONE
-    elif not settings.json:
-        render.status(state, await _again(client, id))
+    else:
+        with contextlib.suppress(RPCError):
+            await add_attempts(client.get_workflow_handle(id), state)
+        if not settings.json:
+            render.status(state, await _again(client, id), id)
     if settings.json:
         render.result(state)
     return code
