@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+from dsl.durations import format_duration, parse_duration
+
 __all__ = ["MISSING", "changes", "joined", "text_of"]
 
 MISSING: Final = object()
@@ -97,7 +99,8 @@ def _change(at: str, path: str, old: Any, new: Any) -> str:
 
 def _shown(path: str, value: Any) -> str:
     if path in _DURATIONS and isinstance(value, str) and "${" not in value:
-        return value
+        seconds = parse_duration(value)
+        return value if seconds is None else format_duration(seconds)
     return text_of(value)
 
 

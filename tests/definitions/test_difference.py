@@ -39,12 +39,12 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "a duration of the definition": (
         "timeout: 1m\n" + ONE,
         "timeout: 2m\n" + ONE,
-        ["definition: timeout 60s -> 120s"],
+        ["definition: timeout 1m -> 2m"],
     ),
     "a duration from an expression": (
         "timeout: 1m\n" + ONE,
         "timeout: ${ input.time }\n" + ONE,
-        ['definition: timeout 60s -> "${ input.time }"'],
+        ['definition: timeout 1m -> "${ input.time }"'],
     ),
     "the first variable": (ONE, "vars: {count: 0}\n" + ONE, ["definition: vars.count added: 0"]),
     "variables": (
@@ -74,7 +74,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         [
             "definition: output added: null",
             'definition: compensation.order "reverse" -> "parallel"',
-            "definition: compensation.timeout 60s -> 120s",
+            "definition: compensation.timeout 1m -> 2m",
         ],
     ),
     "an input": (
@@ -139,12 +139,12 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "defaults are in the steps that take them": (
         steps(CHARGE % ""),
         "defaults: {start_to_close_timeout: 30s}\n" + steps(CHARGE % ""),
-        ["step charge: start_to_close_timeout 60s -> 30s"],
+        ["step charge: start_to_close_timeout 1m -> 30s"],
     ),
     "a condition": (
         steps("{id: a, if: input.x > 1, sleep: 1m}"),
         steps("{id: a, if: input.x > 2, sleep: 2m}"),
-        ['step a: if "input.x > 1" -> "input.x > 2"', "step a: sleep 60s -> 120s"],
+        ['step a: if "input.x > 1" -> "input.x > 2"', "step a: sleep 1m -> 2m"],
     ),
     "long values are cut": (
         steps("{id: a, value: 1}"),
@@ -178,7 +178,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "another kind": (
         steps("{id: x, value: 1, timeout: 1m}"),
         steps("{id: x, activity: payments.charge, timeout: 2m, retry: {maximum_attempts: 1}}"),
-        ["step x: is activity payments.charge now, was value", "step x: timeout 60s -> 120s"],
+        ["step x: is activity payments.charge now, was value", "step x: timeout 1m -> 2m"],
     ),
     "one without an id in the middle": (
         steps("{value: 1}, {sleep: 1s}, {value: 3}, {sleep: 2s}"),
