@@ -9,6 +9,7 @@ from dsl.check.tree import Block, Item, Tree
 from dsl.expressions import analyse
 from dsl.model.common import Catch
 from dsl.model.joins import JoinStep
+from dsl.source import Span
 from dsl.steps import (
     ActivityStep,
     BreakStep,
@@ -113,8 +114,14 @@ def _cases(step: SwitchStep, owner: Mapping, report: Report) -> None:
 
 
 def _add(code: str, message: str, node: Node, first: Node, report: Report) -> None:
-    at, there = (n.entries[0].key.span if isinstance(n, Mapping) else n.span for n in (node, first))
+    at, there = map(_beginning, (node, first))
     report.add(code, message, at, None, "it is taken here", there)
+
+
+def _beginning(node: Node) -> Span:
+    if isinstance(node, Mapping) and node.entries:
+        return node.entries[0].key.span
+    return Span(node.span.start, node.span.start + 1)
 
 
 def _loop(step: WhileStep | UntilStep, item: Item, tree: Tree, report: Report) -> None:

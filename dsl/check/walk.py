@@ -173,7 +173,7 @@ class Checker:
             own.done(step.id, found)
         self.compensation(step, node, own.where(inside), raw)
         self.cleanup(step.finally_, node, own)
-        if not step.catch:
+        if isinstance(step, BodyStep) and not step.catch:
             outer.certain.add(inside)
         return found
 

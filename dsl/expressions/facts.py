@@ -16,6 +16,7 @@ Facts: TypeAlias = frozenset[Path]
 """What is there, and is not null."""
 
 _NOTHING: Final[Facts] = frozenset()
+_COMPLETED: Final[Facts] = frozenset((("step", "output"),))
 _HAS_OUTPUT: Final = ("completed", "caught")
 
 
@@ -62,6 +63,9 @@ def _comparison(
     if path is None:
         return _NOTHING
     same = isinstance(op, ast.Eq | ast.In) is outcome
+    if path == ("step", "error") and _is_null(right):
+        # An act that did not complete has an error, whichever way it ended.
+        return _COMPLETED if same else _with_what_holds_it(path)
     if path[-1] == "status" and path[0] in ("steps", "step"):
         wanted = _texts(right)
         done = bool(wanted) and all(word in _HAS_OUTPUT for word in wanted)

@@ -423,7 +423,10 @@ def _known(whole: Type) -> str | None:
     if not whole.fields:
         return None
     names = list(whole.fields)
-    return "there are " + ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    known = "there are " + ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    if whole.rest is Rest.CLOSED:
+        return known
+    return f"{known}; declare it in the schema, or say there `additionalProperties: true`"
 
 
 def _bind(target: ast.expr, item: Type, inner: dict[str, Type]) -> None:
