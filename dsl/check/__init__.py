@@ -48,6 +48,10 @@ def check(
     report = Report(source, ids.all)
     for id, again, first in ids.twice:
         message = f"two steps have the id `{id}`"
+        if again is first:
+            hint = "an alias repeats it: give the copy an `id` of its own"
+            report.add("DSL401", message, again.span, hint)
+            continue
         report.add("DSL401", message, again.span, None, "first defined here", first.span)
     check_schemas(document, report)
     Checker(bound, document, ids, catalogue, report).check()

@@ -66,8 +66,6 @@ class Ids:
 
     def _add(self, id: str, node: Scalar, inner: str | None) -> None:
         first = self.all.get(id)
-        if first is node:
-            return  # the same step by way of an alias
         if first is not None:
             self.twice.append((id, node, first))
             return

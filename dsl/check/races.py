@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from dsl.check.report import Report
@@ -27,35 +28,40 @@ def check_races(tree: Tree, report: Report) -> None:
 
 
 def _branches(item: Item, report: Report, reported: set[Entry]) -> None:
-    first: dict[str, Entry] = {}
+    before: dict[str, list[Entry]] = {}
     for block in item.body():
-        found = _overwritten(block, set())
-        for name, entry in found.items():
-            if name not in first or entry in reported:
-                continue
-            reported.add(entry)
-            message = f"`{name}` is set by branches that run at the same time: the last one wins"
-            there = first[name].key.span
-            report.add("DSL411", message, entry.key.span, _HINT, "it is set here too", there)
-        first = found | first
+        for name, entries in _overwritten(block, set()).items():
+            first, known = entries[0], before.setdefault(name, [])
+            if known and first not in reported and not _same([*known, *entries]):
+                reported.add(first)
+                message = f"`{name}` is set by branches that run at the same time: the last wins"
+                there = known[0].key.span
+                report.add("DSL411", message, first.key.span, _HINT, "it is set here too", there)
+            known += entries
 
 
 def _iterations(item: Item, report: Report, reported: set[Entry]) -> None:
     own = set(item.step.vars) if isinstance(item.step, BodyStep) else set[str]()
     for block in item.body():
-        for name, entry in _overwritten(block, own).items():
-            if entry not in reported:
-                reported.add(entry)
+        for name, entries in _overwritten(block, own).items():
+            if entries[0] not in reported and not _same(entries):
+                reported.add(entries[0])
                 message = f"`{name}` is set by iterations that run at the same time: the last wins"
-                report.add("DSL411", message, entry.key.span, _HINT)
+                report.add("DSL411", message, entries[0].key.span, _HINT)
 
 
 _HINT = "read it in what it is set to, as in `${ vars.x + 1 }`, or use the outputs of the steps"
 
 
-def _overwritten(block: Block, own: set[str]) -> dict[str, Entry]:
+def _same(entries: Iterable[Entry]) -> bool:
+    """Whether all set the same: a mark that something has happened."""
+    values = {json.dumps(entry.value.data()) for entry in entries}
+    return len(values) == 1 and "${" not in values.pop()
+
+
+def _overwritten(block: Block, own: set[str]) -> dict[str, list[Entry]]:
     """Variables of outside that a block sets to what does not depend on what they were."""
-    found: dict[str, Entry] = {}
+    found: dict[str, list[Entry]] = {}
     own = set(own)
     for item in block.walk():
         if isinstance(item.step, BodyStep):
@@ -63,8 +69,8 @@ def _overwritten(block: Block, own: set[str]) -> dict[str, Entry]:
         if isinstance(item.step, SetStep):
             for entry in _entries(item):
                 if f"vars.{entry.name}" not in str(entry.value.data()):
-                    found.setdefault(entry.name, entry)
-    return {name: entry for name, entry in found.items() if name not in own}
+                    found.setdefault(entry.name, []).append(entry)
+    return {name: entries for name, entries in found.items() if name not in own}
 
 
 def _entries(item: Item) -> Iterable[Entry]:

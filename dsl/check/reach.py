@@ -37,11 +37,11 @@ def check_reach(tree: Tree, report: Report) -> None:
     """Reports steps and cases that are never reached, and loops that never end."""
     for block in tree.blocks:
         _sequence(block, report)
-    _clauses(tree.definition.catch, tree.document, report)
+    _clauses(tree, tree.definition.catch, tree.document, report)
     for item in tree.walk():
         for block in item.blocks:
             _sequence(block, report)
-        _clauses(item.step.catch, item.node, report)
+        _clauses(tree, item.step.catch, item.node, report)
         match item.step:
             case SwitchStep():
                 _cases(item.step, item.node, report)
@@ -86,8 +86,10 @@ def _breaks(item: Item) -> bool:
     return any(isinstance(inner.step, BreakStep) for inner in item.walk())
 
 
-def _clauses(clauses: list[Catch], owner: Mapping, report: Report) -> None:
+def _clauses(tree: Tree, clauses: list[Catch], owner: Mapping, report: Report) -> None:
     """Reports clauses whose errors one before them takes."""
+    if not tree.whole:
+        return  # one whose errors cannot be read is no clause for all
     nodes = locate(owner, ("catch",))[0]
     taken: dict[str, int] = {}
     for index, clause in enumerate(clauses):

@@ -58,6 +58,7 @@ class Report:
         self.ids = ids
         self.diagnostics: list[Diagnostic] = []
         self._once: set[str] = set()
+        self._told: set[tuple[str, str, Span]] = set()
 
     def add(
         self,
@@ -69,6 +70,9 @@ class Report:
         there: Span | None = None,
     ) -> None:
         """Adds a diagnostic; `related` says what the place `there` has to do with it."""
+        if (code, message, span) in self._told:
+            return  # by way of another alias
+        self._told.add((code, message, span))
         others = (Related(related, self.source, there),) if related and there else ()
         self.diagnostics.append(Diagnostic(code, message, self.source, span, hint, others))
 

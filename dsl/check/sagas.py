@@ -5,10 +5,13 @@ from __future__ import annotations
 from dsl.check.report import Report
 from dsl.check.tree import Block, Item, Tree
 from dsl.model.common import Retry
-from dsl.steps import ActivityStep, ForeachStep, ParallelStep
+from dsl.steps import ActivityStep, ForeachStep, ParallelStep, SwitchStep, WhileStep
 from dsl.syntax import Mapping
 
 __all__ = ["check_sagas"]
+
+_OPEN = (SwitchStep, ForeachStep, WhileStep)
+"""Steps of which it is open what in them is run."""
 
 
 def check_sagas(tree: Tree, report: Report) -> None:
@@ -50,10 +53,15 @@ class _Pivot:
         caught = caught or bool(item.step.catch)
         if self.pivot is not None:
             self.after(item, self.pivot, caught)
+        before = self.pivot
         for block in item.body():
+            if isinstance(item.step, SwitchStep):
+                self.pivot = before  # one case is taken, none comes after another
             self.block(block, caught)
         if item.step.pivot:
             self.pivot = item
+        if item.step.if_ is not None or item.step.catch or isinstance(item.step, _OPEN):
+            self.pivot = before  # the point may not have been passed
 
     def after(self, item: Item, pivot: Item, caught: bool) -> None:
         """Reports what of a step does not fit behind a pivot."""

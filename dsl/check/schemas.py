@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import regex
 from jsonschema import Draft202012Validator, ValidationError
 
+from dsl.check.references import References
 from dsl.check.report import Report
 from dsl.diagnostics import closest, did_you_mean
 from dsl.model.inputs import TYPES, check_part
@@ -36,30 +40,31 @@ _ALIKE = 0.8
 def check_schemas(document: Mapping, report: Report) -> None:
     """Checks the schema of the input, and those of messages."""
     given = document.get("input")
-    if given is not None and _is_schema(given.value, report):
-        _parts(given.value, report, bounded=False)
-        _defaults(given.value, report)
+    if given is not None and isinstance(given.value, Mapping):
+        root = given.value
+        if _is_schema(root, report) and _parts(root, report, bounded=False):
+            _defaults(root, report)
     signals = document.get("signals")
     if signals is None or not isinstance(signals.value, Mapping):
         return
     for signal in signals.value.entries:
         payload = signal.value.get("payload") if isinstance(signal.value, Mapping) else None
-        if payload is not None and _is_schema(payload.value, report):
+        if payload is None or not isinstance(payload.value, Mapping):
+            continue
+        if _is_schema(payload.value, report):
             _parts(payload.value, report, bounded=True)
 
 
-def _is_schema(node: Node, report: Report) -> bool:
+def _is_schema(node: Mapping, report: Report) -> bool:
     """Checks a schema by the schema of schemas."""
-    if not isinstance(node, Mapping):
-        return False  # reported when it was read
     errors = list(_META.iter_errors(node.data()))
     told: set[Span] = set()
-    for error in errors[:_MOST]:
+    for error in errors:
         while error.context:
             error = max(error.context, key=lambda one: len(one.absolute_path))
         place, key = locate(node, tuple(error.absolute_path))
         span = place.span if isinstance(place, Scalar) else (key or place).span
-        if span not in told:
+        if span not in told and len(told) < _MOST:
             told.add(span)
             message, hint = _said(error)
             report.add("DSL204", message, span, hint)
@@ -75,6 +80,9 @@ def _said(error: ValidationError) -> tuple[str, str | None]:
         known = ", ".join(TYPES)
         hint = did_you_mean(value, TYPES) if isinstance(value, str) else None
         return f"`type` must be one of {known}, is {describe(value)}", hint
+    if key == "required" and isinstance(value, bool):
+        hint = "beside `properties` it lists the keys that must be there: `required: [a, b]`"
+        return f"`required` must be a list, is {describe(value)}", hint
     rule = cast("Any", error.validator_value)
     if error.validator == "type":
         kinds = cast("list[str]", rule) if isinstance(rule, list) else [str(rule)]
@@ -90,23 +98,50 @@ def _said(error: ValidationError) -> tuple[str, str | None]:
     return f"`{key}` does not hold what JSON Schema wants there, but {describe(value)}", None
 
 
-def _parts(node: Node, report: Report, bounded: bool) -> None:
-    """Checks each schema inside a schema."""
-    for schema in _schemas(node):
+def _parts(root: Mapping, report: Report, bounded: bool) -> bool:
+    """Checks each schema inside a schema; says whether values can be checked by it."""
+    schemas = list(_schemas(root))
+    references = References(root, schemas)
+    sound = True
+    for schema in schemas:
         for entry in schema.entries:
-            name = entry.name
-            if name == "$ref" and not str(entry.value.data()).startswith("#"):
-                message = "only references inside the schema (`#...`) are followed"
-                report.add("DSL204", message, entry.value.span)
+            name, at = entry.name, entry.value.span
+            wrong = None
+            if name in ("$ref", "$dynamicRef"):
+                wrong = references.wrong(str(entry.value.data()))
             elif bounded and name in ("pattern", "patternProperties"):
                 message = f"`{name}` is not allowed in the schema of a message"
                 hint = "messages are checked inside the workflow, where a pattern has no bound"
                 report.add("DSL204", message, entry.key.span, hint)
+            elif name == "pattern":
+                wrong = _regular(regex.compile, str(entry.value.data()))
+            elif name == "patternProperties" and isinstance(entry.value, Mapping):
+                names = [(one.name, one.key.span) for one in entry.value.entries]
+                found = ((_regular(re.compile, one), place) for one, place in names)
+                wrong, at = next((one for one in found if one[0]), (None, at))
             elif name not in _CHECKED | _OTHER:
                 meant = closest(name, sorted(_CHECKED), _ALIKE)
                 if meant is not None and schema.get(meant) is None:
                     message = f"`{name}` is no word of JSON Schema, and checks nothing"
                     report.add("DSL207", message, entry.key.span, f"did you mean `{meant}`?")
+            if wrong is not None:
+                sound = False
+                report.add("DSL204", wrong, at)
+    circle = references.endless()
+    if circle is not None:
+        message = "this schema leads back to itself: no value can ever be checked"
+        report.add("DSL204", message, circle.entries[0].key.span)
+    return sound and circle is None
+
+
+def _regular(read: Callable[[str], object], pattern: str) -> str | None:
+    """What is wrong with a regular expression, for what will read it."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            read(pattern)
+    except (re.error, regex.error, RecursionError, OverflowError) as error:
+        return f"this is no regular expression: {error}"
+    return None
 
 
 def _schemas(node: Node) -> Iterator[Mapping]:

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import cast
 
 from dsl.catalogue import Catalogue
-from dsl.check.activities import check_activity
 from dsl.check.ids import Ids
+from dsl.check.kinds import check_kind, child
 from dsl.check.report import Report
 from dsl.check.scope import Condition, Place, Steps
 from dsl.check.shapes import type_of
-from dsl.diagnostics import did_you_mean
-from dsl.expressions import Syntax, Type, strip_braces
+from dsl.expressions import Syntax, Type
 from dsl.expressions.infer import ERROR
 from dsl.expressions.types import (
     ANY,
@@ -21,7 +20,6 @@ from dsl.expressions.types import (
     NULL,
     STRING,
     Field,
-    list_of,
     object_of,
     of,
     one_of,
@@ -32,27 +30,10 @@ from dsl.model.common import BodyStep, Catch, Model, Retry, StepBase
 from dsl.model.leaves import DURATION, TEXT_TEMPLATE, TIME, Leaf, Role
 from dsl.steps import (
     ActivityStep,
-    BreakStep,
-    ContinueStep,
-    DoStep,
     ForeachStep,
-    ParallelStep,
-    RaiseStep,
-    ReturnStep,
-    RollbackStep,
-    SetStep,
-    SleepStep,
-    SleepUntilStep,
     Step,
-    SwitchStep,
-    UntilStep,
-    ValueStep,
-    WaitConditionStep,
-    WaitSignalStep,
-    WhileStep,
 )
-from dsl.syntax import Mapping, Node, Scalar, locate
-from dsl.syntax import Sequence as SequenceNode
+from dsl.syntax import Mapping, Node
 
 __all__ = ["Checker"]
 
@@ -125,15 +106,11 @@ class Checker:
         self.fields(definition, document, place, frozenset(("output", "vars")))
         place = self.variables(definition.vars, document, place)
         body = place.where(Condition(("in", "definition"), "the run may have failed before it"))
-        last = self.steps(definition.steps, self.child(document, "steps"), body)
+        last = self.steps(definition.steps, child(document, "steps"), body)
         self.catches(definition.catch, document, place)
         self.cleanup(definition.finally_, document, place)
         if definition.has("output"):
-            self.report.template(self.child(document, "output"), body.naming({"result": last}))
-
-    @staticmethod
-    def child(node: Node, key: str | int) -> Node:
-        return locate(node, (key,))[0]
+            self.report.template(child(document, "output"), body.naming({"result": last}))
 
     # Steps.
 
@@ -141,7 +118,7 @@ class Checker:
         """A sequence: each step sees those before it. Gives the type of the last one's output."""
         last = NULL
         for index, step in enumerate(steps):
-            last = self.step(step, cast("Mapping", self.child(node, index)), place)
+            last = self.step(step, cast("Mapping", child(node, index)), place)
         return last
 
     def step(self, given: StepBase, node: Mapping, place: Place, alone: bool = False) -> Type:
@@ -160,11 +137,11 @@ class Checker:
                 body = replace(body, late=step.compensation.register_ == "after")
         if step.retry is not None and not isinstance(step, ActivityStep):
             body = body.naming({"attempt": INT})
-        raw = self.kind(step, node, body, alone)
+        raw = check_kind(self, step, node, body, alone)
         found = raw
         if step.has("output"):
             ended = own.where(inside).naming({"result": raw})
-            found = self.report.template(self.child(node, "output"), ended)
+            found = self.report.template(child(node, "output"), ended)
         if node in self.holes:
             raw = found = ANY
         for clause in self.catches(step.catch, node, own):
@@ -181,11 +158,11 @@ class Checker:
         """The place inside a step: where its `if` is true."""
         if not step.has("if_"):
             return place
-        child = self.child(node, "if")
-        _, syntax = self.report.expression(child, place)
+        there = child(node, "if")
+        _, syntax = self.report.expression(there, place)
         if syntax is None:
             return place
-        line = self.report.source.position(child.span.start).line
+        line = self.report.source.position(there.span.start).line
         doubt = f"it is skipped where the `if` in line {line} is false"
         return place.where(*self.conditions(syntax, doubt, node), facts=syntax.facts())
 
@@ -200,220 +177,6 @@ class Checker:
             return [Condition(("if", node), doubt)]
         return [Condition(("if", text), doubt) for text in texts]
 
-    def kind(self, step: Step, node: Mapping, place: Place, alone: bool) -> Type:
-        """What is special to a kind. Gives the type of the output, as the step makes it."""
-        match step:
-            case ActivityStep():
-                return self.activity(step, node, place, alone)
-            case DoStep():
-                return self.steps(step.do, self.child(node, "do"), place)
-            case ParallelStep():
-                return self.parallel(step, node, place)
-            case ForeachStep():
-                return self.foreach(step, node, place)
-            case WhileStep() | UntilStep():
-                return self.loop(step, node, place)
-            case SwitchStep():
-                return self.switch(step, node, place)
-            case WaitSignalStep():
-                return self.wait_signal(step, node, place)
-            case SetStep():
-                return self.set(step, node, place)
-            case ValueStep():
-                return self.report.template(self.child(node, "value"), place)
-            case RollbackStep():
-                self.rollback(step, node, place)
-                return NULL
-            case BreakStep() | ContinueStep():
-                entry = node.get(step.kind)
-                if entry is not None and not place.looping:
-                    message = f"there is no loop here that `{step.kind}` could leave"
-                    self.report.add("DSL408", message, entry.key.span)
-                return ANY
-            case ReturnStep():
-                if place.undoing or place.cleaning:
-                    where = "a compensation" if place.undoing else "a `finally`"
-                    entry = node.get("return")
-                    assert entry is not None
-                    self.report.add("DSL107", f"`return` cannot stand in {where}", entry.key.span)
-                return ANY
-            case RaiseStep():
-                self.raising(step, node)
-                return ANY
-            case SleepStep() | SleepUntilStep() | WaitConditionStep():
-                return NULL
-
-    def activity(self, step: ActivityStep, node: Mapping, place: Place, alone: bool) -> Type:
-        given = None
-        if step.has("with_"):
-            given = self.report.template(self.child(node, "with"), place)
-        known = None
-        entry = node.get("activity")
-        assert entry is not None
-        if step.id is None and not alone:
-            hint = "its id is its name in Temporal's history"
-            self.report.add("DSL406", "an activity needs an `id`", entry.key.span, hint)
-        if "${" in step.activity:
-            if not step.one_of:
-                message = "an activity whose name is an expression needs `one_of`"
-                self.report.add("DSL102", message, entry.value.span, "one_of: [names]")
-        elif step.one_of:
-            one_of = node.get("one_of")
-            assert one_of is not None
-            message = "`one_of` is for an activity whose name is an expression"
-            self.report.add("DSL107", message, one_of.key.span)
-        elif self.catalogue is not None and step.task_queue is None:
-            check_activity(step, node, given, self.catalogue, self.report)
-            known = self.catalogue.get(step.activity)
-        if step.local:
-            for name in ("task_queue", "heartbeat_timeout", "priority"):
-                other = node.get(name)
-                if other is not None:
-                    message = f"a local activity has no `{name}`"
-                    self.report.add("DSL107", message, other.key.span)
-        both = node.get("args")
-        if step.has("with_") and both is not None:
-            self.report.add("DSL107", "`with` and `args` exclude one another", both.key.span)
-        return type_of(known.result) if known is not None and known.result is not None else ANY
-
-    def loop(self, step: WhileStep | UntilStep, node: Mapping, place: Place) -> Type:
-        entry = node.get("index_as")
-        if entry is not None and step.index_as in place.names:
-            message = f"`{step.index_as}` already has a meaning here"
-            self.report.add("DSL407", message, entry.value.span)
-        inside = replace(place.apart().naming({step.index_as: INT}), looping=True)
-        last = self.steps(step.do, self.child(node, "do"), inside)
-        if isinstance(step, UntilStep):
-            self.report.expression(self.child(node, "until"), inside)
-        return union((last, NULL))
-
-    def rollback(self, step: RollbackStep, node: Mapping, place: Place) -> None:
-        targets = self.child(node, "rollback")
-        if place.undoing:
-            entry = node.get("rollback")
-            assert entry is not None
-            message = "`rollback` cannot stand in a compensation"
-            self.report.add("DSL107", message, entry.key.span)
-        for index, id in enumerate(step.rollback if isinstance(step.rollback, list) else ()):
-            span = self.child(targets, index).span
-            if id not in self.ids.all:
-                hint = did_you_mean(id, self.ids.all)
-                self.report.add("DSL402", f"there is no step `{id}`", span, hint)
-            elif id not in place.visible:
-                self.report.add("DSL403", f"the step `{id}` cannot be undone from here", span)
-            elif id not in self.ids.undoable:
-                message = f"the step `{id}` has no `compensate`, and none inside it"
-                self.report.add("DSL504", message, span)
-
-    def parallel(self, step: ParallelStep, node: Mapping, place: Place) -> Type:
-        branches = self.child(node, "parallel")
-        places: list[Place] = []
-        fields: dict[str, Field] = {}
-        whole = step.join in (None, "all", len(step.parallel))
-        for name, steps in step.parallel.items():
-            branch = place.apart()
-            if not whole:
-                branch = branch.where(
-                    Condition((node, name), f"the branch `{name}` may be cut off")
-                )
-            last = self.steps(steps, self.child(branches, name), branch)
-            fields[name] = Field(last, required=whole)
-            places.append(branch)
-        for branch in places:
-            place.visible.update(branch.visible)
-            place.certain.update(branch.certain)
-        return object_of(fields)
-
-    def foreach(self, step: ForeachStep, node: Mapping, place: Place) -> Type:
-        for key, name in (("as", step.as_), ("index_as", step.index_as)):
-            entry = node.get(key)
-            if entry is not None and (
-                name in place.names or (key == "index_as" and name == step.as_)
-            ):
-                self.report.add("DSL407", f"`{name}` already has a meaning here", entry.value.span)
-        tolerated = node.get("tolerated_failures")
-        if tolerated is not None and step.join not in (None, "all"):
-            message = "`tolerated_failures` is for `join: all`"
-            hint = "another `join` says itself how many may fail"
-            self.report.add("DSL107", message, tolerated.key.span, hint)
-        items = self.items(self.child(node, "foreach"), place)
-        item = items.items if items.is_only("list") else ANY
-        inside = place.apart().naming({step.as_: item, step.index_as: INT})
-        inside = replace(self.variables(step.vars, node, inside), looping=True)
-        last = self.steps(step.do, self.child(node, "do"), inside)
-        if step.has("collect"):
-            last = self.report.template(self.child(node, "collect"), inside)
-        return list_of(union((last, NULL)))
-
-    def items(self, node: Node, place: Place) -> Type:
-        if isinstance(node, Scalar):
-            return self.report.expression(node, place, of("list"))[0]
-        return self.report.template(node, place)
-
-    def switch(self, step: SwitchStep, node: Mapping, place: Place) -> Type:
-        cases = self.child(node, "switch")
-        places: list[Place] = []
-        found = [] if step.switch[-1].else_ else [NULL]
-        for index, case in enumerate(step.switch):
-            inside = place.apart()
-            case_node = cast("Mapping", self.child(cases, index))
-            line = self.report.source.position(case_node.span.start).line
-            doubt = f"the case in line {line} may not be taken"
-            inside = inside.where(Condition((node, index), doubt))
-            if case.has("when"):
-                _, syntax = self.report.expression(self.child(case_node, "when"), inside)
-                if syntax is not None:
-                    conditions = self.conditions(syntax, doubt, case_node)
-                    inside = inside.where(*conditions, facts=syntax.facts())
-            body = "else" if case.has("else_") else "do"
-            steps = case.do or case.else_
-            found.append(self.steps(steps, self.child(case_node, body), inside))
-            places.append(inside)
-        for inside in places:
-            place.visible.update(inside.visible)
-            place.certain.update(inside.certain)
-        return union(found)
-
-    def wait_signal(self, step: WaitSignalStep, node: Mapping, place: Place) -> Type:
-        value = self.child(node, "wait_signal")
-        names = step.wait_signal if isinstance(step.wait_signal, list) else [step.wait_signal]
-        for index, name in enumerate(names):
-            if name not in self.definition.signals:
-                hint = did_you_mean(name, self.definition.signals) or "declare it under `signals`"
-                span = (
-                    self.child(value, index).span if isinstance(value, SequenceNode) else value.span
-                )
-                self.report.add("DSL501", f"the signal `{name}` is not declared", span, hint)
-        signals = [self.definition.signals.get(name) for name in names]
-        payload = union(
-            ANY if signal is None or signal.payload is None else type_of(signal.payload)
-            for signal in signals
-        )
-        if step.has("where"):
-            inside = place.naming({"payload": payload, "signal": one_of(names)})
-            self.report.expression(self.child(node, "where"), inside)
-        found = payload
-        if isinstance(step.wait_signal, list):
-            found = object_of({"signal": Field(one_of(names)), "payload": Field(payload)})
-        return found if step.count is None else list_of(found)
-
-    def set(self, step: SetStep, node: Mapping, place: Place) -> Type:
-        found = self.report.template(self.child(node, "set"), place)
-        for entry in cast("Mapping", self.child(node, "set")).entries:
-            if entry.name not in place.variables:
-                hint = did_you_mean(entry.name, place.variables) or "declare it under `vars`"
-                message = f"the variable `{entry.name}` is not declared"
-                self.report.add("DSL405", message, entry.key.span, hint)
-        return found
-
-    def raising(self, step: RaiseStep, node: Mapping) -> None:
-        if strip_braces(step.raise_)[0].strip() == "error" and "${" in step.raise_:
-            for name in ("message", "details"):
-                entry = node.get(name)
-                if entry is not None:
-                    message = f"an error that is raised again takes no `{name}`"
-                    self.report.add("DSL107", message, entry.key.span)
-
     # What every step may have.
 
     def fields(self, model: Model, node: Mapping, place: Place, leave: frozenset[str]) -> None:
@@ -427,32 +190,32 @@ class Checker:
         if not model.has(name):
             return
         field = type(model).model_fields[name]
-        child = self.child(node, field.alias or name)
+        there = child(node, field.alias or name)
         value = getattr(model, name)
         if isinstance(value, Retry):
-            self.retry(value, cast("Mapping", child), place)
+            self.retry(value, cast("Mapping", there), place)
             return
         if isinstance(value, Model):
-            self.fields(value, cast("Mapping", child), place, frozenset())
+            self.fields(value, cast("Mapping", there), place, frozenset())
             return
         leaf = next((m for m in field.metadata if isinstance(m, Leaf)), None)
         if leaf is None or leaf.role is Role.PLAIN:
             return
         if leaf.role is Role.EXPRESSION:
-            self.report.expression(child, place)
+            self.report.expression(there, place)
         else:
-            self.report.template(child, place, _wanted(leaf))
+            self.report.template(there, place, _wanted(leaf))
 
     def retry(self, retry: Retry, node: Mapping, place: Place) -> None:
         self.fields(retry, node, place, frozenset(("when",)))
         if retry.has("when"):
             inside = place.naming({"error": ERROR, "attempt": INT})
-            self.report.expression(self.child(node, "when"), inside, lenient=True)
+            self.report.expression(child(node, "when"), inside, lenient=True)
 
     def variables(self, variables: dict[str, object], node: Mapping, place: Place) -> Place:
         if not variables:
             return place
-        entries = cast("Mapping", self.child(node, "vars"))
+        entries = cast("Mapping", child(node, "vars"))
         found = self.report.template(entries, place)
         for entry in entries.entries:
             if entry.name in place.variables:
@@ -465,20 +228,20 @@ class Checker:
 
     def catches(self, catches: Sequence[Catch], node: Mapping, place: Place) -> list[Type]:
         """Checks the clauses. Gives the types of their outputs."""
-        clauses = self.child(node, "catch")
+        clauses = child(node, "catch")
         inside = place.naming({"error": ERROR})
         found: list[Type] = []
         for index, clause in enumerate(catches):
-            clause_node = cast("Mapping", self.child(clauses, index))
+            clause_node = cast("Mapping", child(clauses, index))
             if clause.has("when"):
-                self.report.expression(self.child(clause_node, "when"), inside, lenient=True)
+                self.report.expression(child(clause_node, "when"), inside, lenient=True)
             caught = Condition(("catch", clause_node), "it runs only after an error")
             clause_place = inside.where(caught)
             last = NULL
             if clause.do:
-                last = self.steps(clause.do, self.child(clause_node, "do"), clause_place)
+                last = self.steps(clause.do, child(clause_node, "do"), clause_place)
             if clause.has("output"):
-                last = self.report.template(self.child(clause_node, "output"), clause_place)
+                last = self.report.template(child(clause_node, "output"), clause_place)
             found.append(last)
         return found
 
@@ -486,7 +249,7 @@ class Checker:
         if steps:
             names = {"error": _MAYBE_ERROR, "status": _ENDS}
             inside = replace(place.naming(names), cleaning=True, looping=False)
-            self.steps(steps, self.child(node, "finally"), inside)
+            self.steps(steps, child(node, "finally"), inside)
 
     def compensation(self, step: StepBase, step_node: Mapping, place: Place, output: Type) -> None:
         if not step.compensate:
@@ -508,7 +271,7 @@ class Checker:
         inside = place.apart().naming(names)
         inside = replace(inside, undoing=True, looping=False, nullable=nullable)
         if len(step.compensate) == 1:
-            node = entry.value if isinstance(entry.value, Mapping) else self.child(entry.value, 0)
+            node = entry.value if isinstance(entry.value, Mapping) else child(entry.value, 0)
             self.step(step.compensate[0], cast("Mapping", node), inside, alone=True)
         else:
             self.steps(step.compensate, entry.value, inside)

@@ -23,6 +23,7 @@ _LEADING = frozenset(
     ("activity", "foreach", "while", "until", "sleep", "sleep_until", "wait_signal")
 ) | {"wait_condition", "raise", "rollback"}
 """Kinds whose value is no map."""
+_OF_TEXTS = frozenset(("errors", "non_retryable_error_types", "one_of"))
 _TYPES = {
     "model_type": "a map",
     "model_attributes_type": "a map",
@@ -58,11 +59,19 @@ def bind(node: Node, source: Source) -> Bound:
         return Bound(Definition.model_validate(node.data()), node, [])
     except ValidationError as error:
         details = error.errors(include_url=False)
-    found = [_diagnostic(detail, node, source) for detail in details]
+    misspelt = {(*d["loc"][:-1], _meant(d)) for d in details if d["type"] == "unknown_key"}
+    told = (d for d in details if d["type"] != "missing" or d["loc"] not in misspelt)
+    found = list(dict.fromkeys(_diagnostic(detail, node, source) for detail in told))
     repaired = repair(node, source, details)
     if repaired is None:
         return Bound(None, None, found)
     return Bound(repaired.definition, repaired.document, found, repaired.holes)
+
+
+def _meant(detail: ErrorDetails) -> str:
+    """The key that an unknown one was probably meant to be."""
+    hint = str(cast("Mapping[str, Any]", detail.get("ctx", {}))["hint"])
+    return hint.removeprefix("did you mean `").removesuffix("`?")
 
 
 def _start(node: Node) -> Span:
@@ -93,7 +102,8 @@ def _diagnostic(detail: ErrorDetails, root: Node, source: Source) -> Diagnostic:
                 "DSL106", f"`{_owner(path)}` must not be empty", source, _key_or_start(node, key)
             )
         case "mistake":
-            span = node.span if isinstance(node, Scalar) else _key_or_start(node, key)
+            written = isinstance(node, Scalar) and node.span.end > node.span.start
+            span = node.span if written else _key_or_start(node, key)
             if detail["loc"] and detail["loc"][-1] == "[key]" and key is not None:
                 span = key.span
             if isinstance(node, MappingNode) and name in _LEADING and key is not None:
@@ -109,6 +119,10 @@ def _diagnostic(detail: ErrorDetails, root: Node, source: Source) -> Diagnostic:
             value = node.data()
             message = f"`{_owner(path)}` must be {wanted}, is {describe(value)}"
             hint = "it has no value" if value is None else None
+            if wanted == "a list" and isinstance(value, dict):
+                hint = "a `- ` begins each of its items"
+            elif name in _OF_TEXTS and isinstance(value, str):
+                hint = f"write `[{value}]`"
             return Diagnostic("DSL105", message, source, _key_or_start(node, key), hint)
 
 

@@ -270,6 +270,7 @@ def count(least: int, word: str | None = None) -> Leaf:
 
     schema: dict[str, Any] = {"type": "integer", "minimum": least}
     if word is not None:
+        schema["errorMessage"] = f"This must be a whole number, or `{word}`."
         schema = {"anyOf": [schema, {"const": word}]}
     return Leaf(Role.PLAIN, read, schema)
 
@@ -290,7 +291,8 @@ def _template_text(value: Any) -> str:
 
 def template_map() -> Leaf:
     """A map whose values are templates."""
-    return Leaf(Role.TEMPLATE, _template_map, {"type": "object"})
+    schema = {"type": "object", "errorMessage": "This must be a map."}
+    return Leaf(Role.TEMPLATE, _template_map, schema)
 
 
 _BEYOND = 2**63

@@ -8,6 +8,7 @@ says, and a second mistake of the same kind is reported together with the first.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,9 @@ MAX_DEPTH = 100
 MAX_NODES = 400_000
 """The most nodes of a document, each use of an alias counted in full."""
 
-_STR_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))
+_TEXT_TAGS = frozenset((None, "!", "tag:yaml.org,2002:str"))
+_OTHER_TAGS = frozenset((None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
+_TAG = re.compile(r"!(<[^>\s]*>|[^\s,\[\]{}]*)")
 
 
 def read(path: Path, name: str | None = None) -> tuple[Source | None, list[Diagnostic]]:
@@ -176,13 +179,13 @@ class _Composer:
                     )
                 )
             return anchor
+        if not isinstance(event, yaml.ScalarEvent) and event.tag not in _OTHER_TAGS:
+            self.refuse_tag(event, span)
         if isinstance(event, yaml.ScalarEvent):
             result: tuple[Node, int] = (self.scalar(event, span), 1)
         elif isinstance(event, yaml.SequenceStartEvent):
-            self.check_tag(event, span)
             result = self.sequence(events, depth, span)
         else:
-            self.check_tag(event, span)
             result = self.mapping(events, depth, span, bool(event.flow_style))
         if event.anchor:
             self.anchors[event.anchor] = result
@@ -246,8 +249,10 @@ class _Composer:
         style = event.style or ""
         text: str = event.value
         tag: str | None = event.tag
-        if tag is not None and tag not in _STR_TAGS:
-            self.check_tag(event, span)
+        if tag not in _TEXT_TAGS:
+            self.refuse_tag(event, span)
+            if not text:  # `if: !done`: no more is said of the condition
+                return Scalar(True, span, style, self.source)
         if style == '"' and "\\" in self.source.text[span.start : span.end]:
             text = self.joined(text, span)
         if style == "" and not text:
@@ -277,15 +282,12 @@ class _Composer:
                 return text.encode("utf-8", "replace").decode()
         return text
 
-    def check_tag(self, event: Any, span: Span) -> None:
-        if event.tag is None or event.tag in _STR_TAGS or event.tag.startswith("tag:yaml.org,2002"):
-            return
-        start = self.source.text.rfind("!", 0, max(span.start, span.end) + 1)
-        at = span if start < 0 else Span(min(start, span.start), span.end)
+    def refuse_tag(self, event: Any, span: Span) -> None:
+        found = _TAG.search(self.source.text, span.start)
         self.report(
             "DSL009",
-            f"the tag {event.tag} has no meaning here",
-            at,
+            f"the tag {found.group() if found else event.tag} has no meaning here",
+            Span(*found.span()) if found else span,
             "a text that begins with ! must be quoted; in an expression write `not`",
         )
 

@@ -12,6 +12,7 @@ _FALSE = frozenset(("false", "False", "FALSE"))
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
+_FOLDED = re.compile(r"\\\r?\n[ \t]*")
 _ESCAPES = {"x": 4, "u": 6, "U": 10}
 _SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]")
 
@@ -75,10 +76,8 @@ def offsets(text: str, style: str, value: str) -> list[int]:
     length = len(text)
     for index, char in enumerate(value):
         if style == '"' and at < length and text[at] == "\\":
-            while text[at : at + 2] == "\\\n":  # a folded line: no character of the value
-                at += 2
-                while at < length and text[at] in " \t":
-                    at += 1
+            while folded := _FOLDED.match(text, at):  # no character of the value
+                at = folded.end()
             found.append(at)
             if _SURROGATE.match(text, at):
                 at += 12
