@@ -120,7 +120,10 @@ class Report:
         if not isinstance(node, Scalar):
             return ANY, None  # anything else was reported when it was read
         if not isinstance(node.value, str):
-            return literal(node.value), None
+            found = literal(node.value)
+            if want is not None and found.kinds.isdisjoint(want.kinds):
+                self.add("DSL310", f"this must be {want}, is {found}", node.span)
+            return found, None
         text, offset = strip_braces(node.value)
         syntax, problems = analyse(text)
         found = ANY

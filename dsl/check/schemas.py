@@ -33,7 +33,7 @@ _CHECKED = frozenset((*_WORDS, "default", "then", "else", "$defs"))
 """Keywords that mean something here."""
 _OTHER = frozenset(("maxContains", "minContains", "definitions"))
 """Keywords that look like others."""
-_MOST = 10
+_MOST = 100
 _ALIKE = 0.8
 
 
@@ -63,7 +63,8 @@ def _is_schema(node: Mapping, report: Report) -> bool:
         while error.context:
             error = max(error.context, key=lambda one: len(one.absolute_path))
         place, key = locate(node, tuple(error.absolute_path))
-        span = place.span if isinstance(place, Scalar) else (key or place).span
+        written = isinstance(place, Scalar) and place.span.end > place.span.start
+        span = place.span if written else (key or place).span
         if span not in told and len(told) < _MOST:
             told.add(span)
             message, hint = _said(error)
@@ -93,6 +94,8 @@ def _said(error: ValidationError) -> tuple[str, str | None]:
     bounds = {"minimum": "at least", "exclusiveMinimum": "more than"}
     if error.validator in bounds:
         return f"`{key}` must be {bounds[str(error.validator)]} {rule}, is {value}", None
+    if error.validator == "minItems":
+        return f"`{key}` must not be empty", None
     if error.validator == "uniqueItems":
         return f"`{key}` must not hold a value twice", None
     return f"`{key}` does not hold what JSON Schema wants there, but {describe(value)}", None
