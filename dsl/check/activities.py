@@ -48,9 +48,10 @@ def check_activity(
     names = [e.name for e in arguments.entries] if isinstance(arguments, Mapping) else []
     missing = [name for name in schema.get("required", []) if name not in names]
     if missing:
+        noun = "argument" if len(missing) == 1 else "arguments"
         shown = ", ".join(f"`{name}`" for name in missing)
         place = there.key.span if there is not None else entry.value.span
-        report.add("DSL503", f"`{step.activity}` needs the argument {shown}", place)
+        report.add("DSL503", f"`{step.activity}` needs the {noun} {shown}", place)
     if not isinstance(arguments, Mapping):
         return
     wanted = type_of(schema)

@@ -57,12 +57,21 @@ def facts(node: ast.expr, source: Source, outcome: bool = True) -> Facts:
 def _comparison(
     left: ast.expr, op: ast.cmpop, right: ast.expr, source: Source, outcome: bool
 ) -> Facts:
+    same = isinstance(op, ast.Eq | ast.In) is outcome
     if isinstance(left, ast.Call) and isinstance(left.func, ast.Name) and left.func.id == "default":
-        left = left.args[0] if _is_null(left.args[-1]) else left
+        left, other = left.args
+        match op, other, right:
+            case ast.Eq() | ast.NotEq(), ast.Constant(), ast.Constant():
+                # `default(x, "") != ""`: it is not the default, so x is there.
+                if (type(other.value), other.value) == (type(right.value), right.value):
+                    return _NOTHING if same else _with_what_holds_it(path_of(left, source))
+            case _:
+                pass
+        if not _is_null(other):
+            return _NOTHING
     path = path_of(left, source)
     if path is None:
         return _NOTHING
-    same = isinstance(op, ast.Eq | ast.In) is outcome
     if path == ("step", "error") and _is_null(right):
         # An act that did not complete has an error, whichever way it ended.
         return _COMPLETED if same else _with_what_holds_it(path)

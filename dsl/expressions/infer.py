@@ -253,8 +253,10 @@ class _Inference:
             results.append(STRING)
         if whole.may_be("object") and index.may_be("string"):
             results.append(union(f.type for f in whole.fields.values()) if _closed(whole) else ANY)
-        if not results:
+        if not results and whole.may_be("list", "string", "object"):
             self.problem("wrong-type", f"{whole} has no item that {index} names", node)
+        elif not results:
+            self.problem("wrong-type", f"{whole} has no items", node)
         return union(results)
 
     # Operators.
@@ -328,7 +330,7 @@ class _Inference:
                     )  # fmt: skip
                 elif right.may_be("list"):
                     if right.is_only("list") and right.items.values is not None:
-                        self._outcome(node, left, right.items)
+                        self._outcome(node, left, right.items, is_right=True)
                 elif not left.may_be("string"):
                     self.problem("wrong-type", f"only a string can be in {right}, not {left}", node)
             case _:
@@ -338,15 +340,15 @@ class _Inference:
                     message = f"`{symbol}` compares numbers, or strings, not {left} and {right}"
                     self.problem("wrong-type", message, node)
 
-    def _outcome(self, node: ast.Compare, left: Type, right: Type) -> None:
-        """Reports a comparison with a value that there cannot be."""
+    def _outcome(self, node: ast.Compare, left: Type, right: Type, is_right: bool = False) -> None:
+        """Reports a comparison with a value that there cannot be; it may be known where."""
         if left.values is None or right.values is None:
             return
         if any(value in right.values for value in left.values) or not (
             left.values and right.values
         ):
             return
-        is_right = len(right.values) == 1
+        is_right = is_right or len(right.values) == 1
         choices, given = (left.values, right.values) if is_right else (right.values, left.values)
         words = [value for value in choices if isinstance(value, str)]
         near = nearest(given[0], words) if isinstance(given[0], str) else None
@@ -410,7 +412,8 @@ class _Inference:
             wanted = function.takes[min(place, len(function.takes) - 1)]
             if not _fits(found, Type(wanted)):
                 message = f"`{function.name}` wants {Type(wanted - {'null'})} here, not {found}"
-                hint = "`str(x)` makes one" if wanted == STRING.kinds else None
+                number = found.may_be("bool", "int", "float")
+                hint = "`str(x)` makes one" if wanted == STRING.kinds and number else None
                 self.problem("wrong-type", message, argument, hint)
         return _result(function, given)
 

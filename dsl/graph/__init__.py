@@ -12,7 +12,7 @@ from typing import assert_never
 from dsl.graph.build import picture
 from dsl.graph.mermaid import mermaid
 from dsl.graph.page import page
-from dsl.graph.states import State, States, states
+from dsl.graph.states import State, States, filled, states
 from dsl.graph.svg import svg
 from dsl.model.definition import Definition
 
@@ -39,6 +39,8 @@ def draw(definition: Definition, format: Format, states: States | None = None) -
         The text of a file, the same for the same arguments.
     """
     shown = picture(definition)
+    if states is not None:
+        states = filled(states, shown.body)
     match format:
         case Format.MERMAID:
             return mermaid(shown, states)

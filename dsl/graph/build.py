@@ -137,7 +137,7 @@ def _step(given: StepBase, place: _Place, index: int) -> Part:
     if step.if_ is not None:
         # A block without a frame gives its name to the decision.
         title = f"{_name(step)}?" if isinstance(part, Series) and step.id and not step.pivot else ""
-        part = Choice(title, words.one_line(step.if_), part)
+        part = Choice(place.scope + local, title, words.one_line(step.if_), part)
     return part
 
 

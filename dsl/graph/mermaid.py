@@ -22,7 +22,7 @@ from dsl.graph.parts import (
     Split,
 )
 from dsl.graph.states import States
-from dsl.graph.style import COLOURS, GLYPHS, INK
+from dsl.graph.style import COLOURS, GLYPHS, INK, status_colour
 
 __all__ = ["mermaid"]
 
@@ -203,8 +203,10 @@ class _Writer:
 
     def style(self, node: Node, shape: str) -> str:
         """The class of a node: its shape, or its status in a run."""
-        state = self.states.steps.get(node.key) if self.states else None
-        name = f"is-{state.status}" if state else "is-none" if self.states else shape
+        name = shape
+        if self.states is not None:
+            state = self.states.steps.get(node.key)
+            name = status_colour(state.status if state else None)
         self.classes[name] = None
         return name
 

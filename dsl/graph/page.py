@@ -19,10 +19,8 @@ _STYLE = f"""
 :root {{ color-scheme: light dark; }}
 body {{ margin: 0 auto; max-width: 1400px; padding: 24px; font: 15px/1.5 {SANS};
   background: light-dark(#f3f4f6, #0a0e13); color: light-dark(#1d2733, #e4eaf1); }}
-h1 {{ margin: 0; font-size: 24px; }}
-h2 {{ margin: 32px 0 8px; font-size: 17px; }}
-p {{ margin: 4px 0; max-width: 70ch; }}
-.tools {{ display: flex; gap: 8px; margin: 16px 0 8px; }}
+h1 {{ margin: 32px 0 8px; font-size: 18px; }}
+.tools {{ display: flex; gap: 8px; margin-bottom: 8px; }}
 button {{ font: inherit; padding: 2px 12px; }}
 .view {{ overflow: auto; max-height: 85vh; border: 1px solid light-dark(#d5dae1, #2c3540);
   border-radius: 8px; background: light-dark(#fff, #10151c); }}
@@ -32,6 +30,8 @@ table {{ border-collapse: collapse; width: 100%; font-size: 14px; }}
 th, td {{ text-align: left; vertical-align: top; padding: 5px 12px 5px 0;
   border-bottom: 1px solid light-dark(#d5dae1, #2c3540); }}
 code {{ font: 12px {MONOSPACED}; overflow-wrap: anywhere; }}
+th {{ width: 36%; }}
+th:nth-child(n + 3) {{ width: auto; }}
 td:first-child {{ padding-left: calc(var(--depth) * 20px); }}
 @media print {{ .tools {{ display: none; }} .view {{ overflow: visible; max-height: none; }} }}
 """
@@ -76,18 +76,8 @@ def _lines(picture: Picture, states: States | None) -> Iterator[str]:
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     yield '<meta name="viewport" content="width=device-width">'
     yield f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
-    yield f"<h1>{name}</h1>"
-    if picture.description:
-        yield f"<p>{escape(picture.description)}</p>"
-    if states is not None:
-        yield f"<p>Run <code>{escape(states.run)}</code>: {escape(states.status)}</p>"
     yield '<div class="tools">'
-    for button, text in (
-        ("out", "Smaller"),
-        ("in", "Larger"),
-        ("fit", "Fit width"),
-        ("all", "100 %"),
-    ):
+    for button, text in _BUTTONS:
         yield f'<button type="button" name="{button}">{text}</button>'
     yield f'</div>\n<div class="view" tabindex="0">\n{svg(picture, states)}</div>'
     yield from _table(picture, states)
@@ -96,7 +86,7 @@ def _lines(picture: Picture, states: States | None) -> Iterator[str]:
 
 def _table(picture: Picture, states: States | None) -> Iterator[str]:
     titles = ["Step", "What", "When and how", *(["Status"] if states else [])]
-    yield '<h2>Steps</h2>\n<div class="scroll"><table>'
+    yield f'<h1>The steps of {escape(picture.name)}</h1>\n<div class="scroll"><table>'
     yield f"<thead><tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr></thead>\n<tbody>"
     for row in rows(picture.body):
         yield _row(row, states)
@@ -107,7 +97,8 @@ def _row(row: Row, states: States | None) -> str:
     node = row.node
     glyph = GLYPHS[node.icon] if node.icon is not None else ""
     step = f" <code>{escape(node.key)}</code>" if node.key else ""
-    title = f"<b>{escape(f'{glyph} {node.title}'.strip())}</b>{step}"
+    words = node.title or "When"
+    title = f"<b>{escape(f'{glyph} {words}'.strip())}</b>{step}"
     code = "<br>".join(f"<code>{escape(line)}</code>" for line in node.code)
     notes = "<br>".join(map(escape, row.notes))
     cells = [code, notes]

@@ -146,11 +146,13 @@ class Choice:
     """Steps that are run only if a condition is true.
 
     Args:
+        key: The key of the step that has the condition.
         title: What the decision is called; empty where it has no name.
         condition: The condition.
         then: The steps.
     """
 
+    key: str
     title: str
     condition: str
     then: Part

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, assert_never
 
-__all__ = ["State", "States", "states"]
+from dsl.graph.parts import Choice, Group, Guarded, Loop, Node, Part, Series, Split
+
+__all__ = ["State", "States", "filled", "states"]
 
 _WORST = (
     "suspended",
@@ -32,6 +34,7 @@ _UNDONE = {
 }
 """What stands in a run's saga log, as statuses."""
 _DONE = ("completed", "caught", "compensated", "skipped")
+_OPEN = ("pending", "running", "waiting", "suspended")
 _LOOPS = ("foreach", "while", "until")
 _TRY = re.compile(r"^.*~[0-9]+\.")
 _ITERATION = re.compile(r"(?:~[0-9]+)?\[([0-9]+)\]\.")
@@ -82,7 +85,12 @@ class _Seen:
             labels.append(f"{done}/{len(self.statuses)}")
         if self.attempt > 1:
             labels.append(f"try {self.attempt}")
-        return State(min(self.statuses, key=_WORST.index), " ".join(labels))
+        return State(min(self.statuses, key=_rank), ", ".join(labels))
+
+
+def _rank(status: str) -> int:
+    """The place of a status among all; one that a newer worker knows comes first."""
+    return _WORST.index(status) if status in _WORST else -1
 
 
 def states(run: str, answer: Mapping[str, Any]) -> States:
@@ -100,13 +108,74 @@ def states(run: str, answer: Mapping[str, Any]) -> States:
     return States(run, answer["status"], found)
 
 
+def filled(states: States, part: Part) -> States:
+    """The same with the steps that the run has said nothing of, for it did not come there.
+
+    Args:
+        states: Where a run stands.
+        part: All parts of its definition.
+    """
+    steps = dict(states.steps)
+    _fill(part, "pending", steps)
+    return replace(states, steps=steps)
+
+
+def _fill(part: Part, missing: str, steps: dict[str, State]) -> None:
+    """Fills in the steps of a part that have no state; those that undo have one if they ran."""
+    match part:
+        case Node():
+            if part.key:
+                steps.setdefault(part.key, State(missing))
+        case Series():
+            for one in part.parts:
+                _fill(one, missing, steps)
+        case Choice():
+            _fill(part.then, _inside(part.key, missing, steps), steps)
+        case Split():
+            _fill(part.head, missing, steps)
+            for branch in part.branches:
+                _fill(branch.body, _inside(part.head.key, missing, steps), steps)
+        case Group() | Loop():
+            _fill(part.head, missing, steps)
+            _fill(part.body, _inside(part.head.key, missing, steps), steps)
+        case Guarded():
+            _fill(part.body, missing, steps)
+            around = _inside(_key(part.body), missing, steps)
+            for handler in part.handlers:
+                _fill(handler.body, around, steps)
+            if part.cleanup is not None:
+                _fill(part.cleanup, around, steps)
+        case _:
+            assert_never(part)
+
+
+def _inside(key: str, missing: str, steps: Mapping[str, State]) -> str:
+    """The status of what has none, inside a step: what an ended step did not do it never will."""
+    state = steps.get(key)
+    if state is None:
+        return missing
+    return "pending" if state.status in _OPEN else "skipped"
+
+
+def _key(part: Part) -> str:
+    match part:
+        case Node():
+            return part.key
+        case Group() | Loop():
+            return part.head.key
+        case _:
+            return ""
+
+
 class _Reader:
     """Reads the answer, whose steps have the paths of a run: `ship_all[3].ship`."""
 
     def __init__(self) -> None:
         self.seen: dict[str, _Seen] = {}
         self.keys: dict[str, str] = {}
-        """The keys of paths, and of ids."""
+        """The keys of paths."""
+        self.last: dict[str, str] = {}
+        """The keys of the last parts of paths, which are ids where steps have one."""
 
     def steps(self, steps: Sequence[Mapping[str, Any]], loops: tuple[str, ...]) -> None:
         """Notes steps and those inside them.
@@ -118,7 +187,7 @@ class _Reader:
         for step in steps:
             path = step["path"]
             key = self.keys[path] = self.key(path, loops)
-            self.keys[path.rpartition(".")[2]] = key
+            self.last[path.rpartition(".")[2]] = key
             one = self.seen.setdefault(key, _Seen())
             one.statuses.append(step["status"])
             one.attempt = max(one.attempt, step.get("attempt", 1))
@@ -138,9 +207,10 @@ class _Reader:
 
     def undone(self, entry: Mapping[str, Any]) -> None:
         """Notes how a step was undone."""
-        path = entry["step"]
+        path: str = entry["step"]
+        word: str = entry["compensation"]
         # Of a loop's iterations the answer has the last ones only: its id still tells the step.
-        key = self.keys.get(path) or self.keys.get(path.rpartition(".")[2])
+        key = self.keys.get(path) or self.last.get(path.rpartition(".")[2])
         if key is not None:
             undo = self.seen.setdefault(f"{key}!undo", _Seen())
-            undo.statuses.append(_UNDONE[entry["compensation"]])
+            undo.statuses.append(_UNDONE.get(word, word))

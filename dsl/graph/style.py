@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator
 
 from dsl.graph.parts import Icon
 
-__all__ = ["COLOURS", "GLYPHS", "ICONS", "INK", "MONOSPACED", "SANS", "css"]
+__all__ = ["COLOURS", "GLYPHS", "ICONS", "INK", "MONOSPACED", "SANS", "css", "status_colour"]
 
 SANS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 MONOSPACED = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace"
@@ -42,7 +42,7 @@ GLYPHS = {
     Icon.CLOCK: "⏱",
     Icon.CONDITION: "⏳",
     Icon.DATA: "",
-    Icon.CHOICE: "",
+    Icon.CHOICE: "◇",
     Icon.PARALLEL: "∥",
     Icon.EACH: "≡",
     Icon.REPEAT: "↻",
@@ -115,6 +115,12 @@ _FIXED = {
 }
 
 
+def status_colour(status: str | None) -> str:
+    """The name of the colour of a status; the plain one where there is none, or it is not known."""
+    name = f"is-{status}"
+    return name if name in COLOURS else "is-none"
+
+
 def css(used: Container[str]) -> str:
     """The style of a picture: its fonts, its colours in light, its colours in dark.
 
@@ -141,6 +147,7 @@ def _coloured(mode: int, used: Container[str]) -> Iterator[str]:
     yield _rule(".frame", "fill:{};stroke:{}".format(*COLOURS["frame"][2 * mode :]))
     # A frame in a frame has another colour, so that both are seen.
     yield _rule(".odd", f"fill:{_PAPER[mode]}")
+    yield _rule(".frame.undo", f"stroke:{COLOURS['undo'][2 * mode + 1]}")
     yield _rule(".icon, .wire", f"stroke:{_WIRE[mode]}")
     yield _rule(".tip", f"fill:{_WIRE[mode]}")
     for name, colours in COLOURS.items():

@@ -11,7 +11,7 @@ from dsl.graph.parts import Frame as Kind
 from dsl.graph.parts import Icon, Node, Picture, Shape
 from dsl.graph.scene import Entry, Scene, scene
 from dsl.graph.states import State, States
-from dsl.graph.style import ICONS, css
+from dsl.graph.style import ICONS, css, status_colour
 from dsl.graph.text import SMALL, width
 
 __all__ = ["svg"]
@@ -71,7 +71,7 @@ def _colours(whole: Scene, states: States | None) -> set[str]:
         elif isinstance(item, Wire):
             used.add(item.flow.value)
     if states is not None:
-        used |= {f"is-{state.status}" for state in states.steps.values()}
+        used |= {status_colour(state.status) for state in states.steps.values()}
     return used
 
 
@@ -102,7 +102,7 @@ def _state(node: Node, states: States | None) -> tuple[str, State | None]:
     if states is None:
         return "", None
     state = states.steps.get(node.key)
-    return f" is-{state.status if state else 'none'}", state
+    return f" {status_colour(state.status if state else None)}", state
 
 
 def _frame(frame: Frame, states: States | None) -> str:
@@ -204,13 +204,14 @@ def _badge(x: int, y: int, state: State | None) -> str:
     icon = _BADGES.get(state.status) if state else None
     if state is None or (icon is None and not state.label):
         return ""
-    wide = width(state.label, SMALL) + 6 if state.label else 0
-    wide += 14 if icon else 0
+    wide = (width(state.label, SMALL) + 6 if state.label else 0) + (14 if icon else 0)
     left = x - wide
-    label = f'<text class="small" x="{left + 6}" y="{y + 4}">{escape(state.label)}</text>'
-    sign = _icon(icon, x - 13, y - 6, 11) if icon else ""
-    pill = _rect(left - 2, y - 9, wide + 6, 18, 9)
-    return f'<g class="badge is-{state.status}">{pill}{label if state.label else ""}{sign}</g>'
+    inner = _rect(left - 2, y - 9, wide + 6, 18, 9)
+    if state.label:
+        inner += f'<text class="small" x="{left + 6}" y="{y + 4}">{escape(state.label)}</text>'
+    if icon:
+        inner += _icon(icon, x - 13, y - 6, 11)
+    return f'<g class="badge {status_colour(state.status)}">{inner}</g>'
 
 
 def _wire(wire: Wire) -> str:
@@ -269,4 +270,4 @@ def _entry(entry: Entry) -> str:
     if isinstance(entry.sample, Shape):
         sample = _shape(entry.sample, x, y, 24, 12, 0)
         return f'<g class="{entry.sample.value}">{sample}{text}</g>'
-    return f'<g class="is-{entry.sample}">{_rect(x, y, 24, 12, 4)}{text}</g>'
+    return f'<g class="{status_colour(entry.sample)}">{_rect(x, y, 24, 12, 4)}{text}</g>'

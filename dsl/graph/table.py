@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from dsl.graph.parts import Choice, Group, Guarded, Loop, Node, Part, Series, Split
+from dsl.graph.parts import Choice, Group, Guarded, Icon, Loop, Node, Part, Series, Shape, Split
 
 __all__ = ["Row", "rows"]
 
@@ -42,7 +42,12 @@ def rows(part: Part, depth: int = 0, notes: tuple[str, ...] = ()) -> Iterator[Ro
                 yield from rows(one, depth, notes)
                 notes = ()
         case Choice():
-            yield from rows(part.then, depth, (*notes, f"only if {part.condition}"))
+            if isinstance(part.then, Series):
+                head = Node("", Shape.DECISION, Icon.CHOICE, part.title or "If", (part.condition,))
+                yield Row(depth, head, notes)
+                yield from rows(part.then, depth + 1)
+            else:
+                yield from rows(part.then, depth, (*notes, f"only if {part.condition}"))
         case Split():
             yield Row(depth, part.head, _notes(part.head, notes))
             for branch in part.branches:

@@ -75,6 +75,10 @@ def _meant(detail: ErrorDetails) -> str:
 
 
 def _start(node: Node) -> Span:
+    """A value on one line, or where a larger one begins."""
+    if isinstance(node, Scalar):
+        line = node.source.text[node.span.start : node.span.end].partition("\n")[0]
+        return Span(node.span.start, node.span.start + len(line.rstrip()))
     return Span(node.span.start, min(node.span.end, node.span.start + 1))
 
 

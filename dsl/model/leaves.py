@@ -193,7 +193,8 @@ def _name(what: str, pattern: str, example: str, taken: Set[str] = frozenset()) 
     }
     if taken:
         schema["if"] = {"not": {"enum": sorted(taken)}}
-        schema["else"] = refusal("This is a reserved word, or the name of a function.")
+        functions = ", or the name of a function" if taken & FUNCTIONS.keys() else ""
+        schema["else"] = refusal(f"This is a reserved word{functions}.")
     return Leaf(Role.PLAIN, read, schema)
 
 

@@ -27,6 +27,8 @@ __all__ = ["Repaired", "repair"]
 Path: TypeAlias = tuple[str | int, ...]
 
 _ROUNDS = 8
+_ALIKE = 0.75
+"""How much alike a word and a kind must be for one to be a slip of the pen."""
 _STEP_LISTS = frozenset(("steps", "do", "else", "finally", "compensate"))
 _LOOPS = frozenset(("foreach", "while", "until"))
 _NAMING = frozenset(("as", "index_as"))
@@ -166,9 +168,11 @@ class _Repairs:
             kept = tuple(entry for entry in node.entries if entry.name not in others)
             return replace(node, entries=kept)
         if code == "DSL103":
-            known = {field.alias or name for name, field in BodyStep.model_fields.items()}
+            models = (BodyStep, *KINDS)
+            fields = (field for model in models for field in model.model_fields.items())
+            known = {field.alias or name for name, field in fields}
             for entry in node.entries:
-                meant = closest(entry.name, kinds) if entry.name not in known else None
+                meant = None if entry.name in known else closest(entry.name, kinds, _ALIKE)
                 if meant is not None:
                     others = tuple(e for e in node.entries if e is not entry)
                     return replace(node, entries=(replace(entry, name=meant), *others))

@@ -67,7 +67,7 @@ def know_activities(definitions: dict[str, Any], activities: Catalogue) -> None:
 
 def _of(activity: ActivityType, definitions: dict[str, Any]) -> dict[str, Any]:
     """What follows from the name of an activity."""
-    schema = {"title": activity.name, **activity.arguments}
+    schema: dict[str, Any] = {"title": activity.name, **activity.arguments}
     parts: dict[str, Any] = schema.pop("$defs", {})
     own, *others = _reserve(
         (activity.name, *(f"{activity.name}.{part}" for part in parts)), definitions

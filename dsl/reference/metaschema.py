@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from jsonschema_specifications import REGISTRY
+from jsonschema_specifications import REGISTRY  # pyright: ignore[reportMissingTypeStubs]
 
 from dsl.model.rules import forbids
 
@@ -98,8 +98,9 @@ def _schema(name: str, **rule: Any) -> dict[str, Any]:
     for key, schema in properties.items():
         shown = {"description": _KEYWORDS[key]} if key in _KEYWORDS else {"doNotSuggest": True}
         properties[key] = (_ANYTHING if schema is True else schema) | shown
-    properties["$ref"]["pattern"] = "^#"
-    properties["$ref"]["patternErrorMessage"] = "Only references inside it (`#...`) are followed."
+    for key in ("$ref", "$dynamicRef"):
+        properties[key]["pattern"] = "^#"
+        properties[key]["patternErrorMessage"] = "Only references inside it (`#`) are followed."
     return {
         name: {**about, "type": "object", "allOf": [{"$ref": f"#/$defs/{anywhere}"}]},
         anywhere: {

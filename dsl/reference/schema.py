@@ -49,7 +49,7 @@ class _Generator(GenerateJsonSchema):
 
     def dict_schema(self, schema: Any) -> Any:
         # Without `patternProperties`: a name of another form is told as a wrong name.
-        made: dict[str, Any] = {"type": "object"}
+        made: dict[str, Any] = {"type": "object", "errorMessage": "This must be a map."}
         if "keys_schema" in schema:
             made["propertyNames"] = self.generate_inner(schema["keys_schema"])
             made["additionalProperties"] = self.generate_inner(schema["values_schema"])
@@ -82,7 +82,7 @@ def workflow_schema(activities: Catalogue | None = None) -> dict[str, Any]:
     place_root(root["properties"])
     schema = {
         "$schema": _DIALECT,
-        "$id": "urn:temporal-dsl:workflow:1",
+        **({"$id": "urn:temporal-dsl:workflow:1"} if activities is None else {}),
         **root,
         "title": "definition",
         "$defs": dict(sorted(definitions.items())),

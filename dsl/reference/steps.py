@@ -7,6 +7,7 @@ gives the one error that helps, where `anyOf` would give one for each kind.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from dsl.model.common import StepBase
@@ -16,11 +17,10 @@ from dsl.steps import KINDS
 
 __all__ = ["finish_kind", "step_schemas"]
 
-_LOOPS = ("foreach", "while", "until")
-"""The kinds that have a `do` beside them. They come first: with one of them `do` is no kind."""
-_BLOCKS = (*_LOOPS, "do", "parallel", "switch")
-"""The kinds with steps inside. They are found first, because they are what makes a schema deep."""
-_ORDER = sorted(KINDS, key=lambda kind: (kind.kind not in _LOOPS, kind.kind not in _BLOCKS))
+_OF = {kind.kind: kind for kind in KINDS}
+_BLOCKS = ("foreach", "while", "until", "do", "parallel", "switch")
+"""The kinds with steps inside. In a loop `do` is no kind: the loops come first."""
+_OTHERS = tuple(key for key in _OF if key not in _BLOCKS)
 _SNIPPETS = [
     {
         "label": "activity with arguments",
@@ -91,35 +91,42 @@ def step_schemas(definitions: dict[str, Any]) -> dict[str, Any]:
     Args:
         definitions: The schemas of all kinds, and of the keys that they share.
     """
-    step = _without_a_kind(definitions)
-    for kind in reversed(_ORDER):
-        step = {"if": _map_with(kind.kind), "then": _of(kind), "else": step}
-    undo = {"if": _map_with("activity"), "then": _kind("activity"), "else": _STEP}
+    other = _when(_OTHERS, _told_apart(_OTHERS), _without_a_kind(definitions))
+    step = _when(_BLOCKS, _told_apart(_BLOCKS), other)
+    undo = _when(("activity",), _kind("activity"), _STEP)
     return {
         "Step": {"title": "step", "type": "object", **step},
         "Undo": {"title": "step", **undo},
     }
 
 
-def _map_with(key: str) -> dict[str, Any]:
-    return {"type": "object", "required": [key]}
+def _told_apart(keys: Sequence[str]) -> dict[str, Any]:
+    """A step that has one of these kinds: by halves, because validators recurse into schemas."""
+    if len(keys) == 1:
+        return _with_id(*keys)
+    half = len(keys) // 2
+    return _when(keys[:half], _told_apart(keys[:half]), _told_apart(keys[half:]))
+
+
+def _when(keys: Sequence[str], then: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
+    some = {"anyOf": [{"required": [key]} for key in keys]}
+    return {"if": {"type": "object", **some}, "then": then, "else": otherwise}
 
 
 def _kind(key: str) -> dict[str, Any]:
-    (name,) = [kind.__name__ for kind in KINDS if kind.kind == key]
-    return {"$ref": f"#/$defs/{name}"}
+    return {"$ref": f"#/$defs/{_OF[key].__name__}"}
 
 
-def _of(kind: type[StepBase]) -> dict[str, Any]:
-    if kind.kind != "activity":
-        return _kind(kind.kind)
+def _with_id(key: str) -> dict[str, Any]:
+    if key != "activity":
+        return _kind(key)
     why = "An activity needs an `id`: it is its name in Temporal's history."
-    return {"allOf": [_kind("activity"), needs("id", why)]}
+    return {"allOf": [_kind(key), needs("id", why)]}
 
 
 def _without_a_kind(definitions: dict[str, Any]) -> dict[str, Any]:
     """A step that has no kind yet: what it may have, and the one error that it has."""
-    kinds = {kind.kind: {"$ref": f"#/$defs/{_kind_key(kind)}"} for kind in KINDS}
+    kinds = {key: {"$ref": f"#/$defs/{_kind_key(kind)}"} for key, kind in _OF.items()}
     common = {key: {"$ref": f"#/$defs/{key}"} for key in _keys(StepBase)}
     others = {key for kind in KINDS for key in definitions[kind.__name__]["properties"]}
     known = kinds | common | {key: True for key in sorted(others - kinds.keys() - common.keys())}

@@ -19,6 +19,7 @@ from dsl.model.leaves import (
     mistake,
     whole_number,
 )
+from dsl.model.patterns import whole
 from dsl.model.rules import forbids
 
 __all__ = ["ForeachStep"]
@@ -40,7 +41,10 @@ _TOLERANCE = Leaf(
     _tolerance,
     {
         "if": {"type": "string"},
-        "then": {"pattern": f"^{_PERCENT.pattern}$"},
+        "then": {
+            "pattern": whole(_PERCENT.pattern),
+            "patternErrorMessage": "This must be a number, or a share such as `5%`.",
+        },
         "else": {"type": "integer", "minimum": 0},
     },
 )

@@ -21,8 +21,8 @@ class SleepStep(StepBase):
     """
 
     sleep: Annotated[str, DURATION] = Field(
-        description="How long: `250ms`, `30s`, `1h30m`, `2d`, or a template that gives one of these "
-        "or seconds."
+        description="How long: `250ms`, `30s`, `1h30m`, `2d`, or a template that gives one of "
+        "these or seconds."
     )
 
 

@@ -137,6 +137,8 @@ def syntax_error(source: Source, error: yaml.YAMLError) -> Diagnostic:
         hint = f"the keys of a map begin in the same column; {hint}"
     elif "escape" in problem:
         span = Span(max(text.rfind("\\", 0, at), 0), at + 1)
+    elif problem.startswith("expected alphabetic"):
+        span = Span(first, at)
     elif problem.startswith(_BEGUN) or not text[at:].strip():
         span = Span(first, first + len(text[first:].partition("\n")[0].rstrip()))
     if error.context and first < span.start:

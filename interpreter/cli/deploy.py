@@ -54,7 +54,7 @@ def deploy(
     settings = context.find_object(Settings) or Settings()
     if not alias or not alias.isidentifier():
         raise CliError(f"--alias {alias}: it must be letters, digits and _, as in `staging`")
-    files = inputs.files_of(paths)
+    files = inputs.files_of(paths).paths
     known = inputs.registry(activities).catalogue if activities else None
     job = _Deployment(settings, paths, files, alias, dry_run, task_queue)
     with Interruptible() as loop:
@@ -128,7 +128,7 @@ class _Deployment:
         Raises:
             CliError: if there are errors.
         """
-        from interpreter.cli import render
+        from interpreter.cli import render, reports
 
         first = loaded = self.load(catalogues[0] if catalogues else None)
         for catalogue in catalogues[1:]:
@@ -139,10 +139,10 @@ class _Deployment:
             loaded = first
         render.diagnostics(loaded.diagnostics)
         if not loaded.ok:
-            where = render.where(loaded.diagnostics, len(self.files))
+            where = reports.where(loaded.diagnostics, len(self.files))
             raise CliError(
-                f"nothing was deployed: {render.summary(loaded.diagnostics)} in {where}",
-                more={"diagnostics": render.records(loaded.diagnostics)},
+                f"nothing was deployed: {reports.summary(loaded.diagnostics)} in {where}",
+                more={"diagnostics": reports.records(loaded.diagnostics)},
             )
         if loaded is not first:
             names = {d.message for d in first.diagnostics}

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from interpreter.cli.errors import CliError
 
 if TYPE_CHECKING:
+    from dsl.diagnostics import Diagnostic
     from dsl.loader import Loaded
+    from dsl.model.definition import Definition
+    from dsl.source import Source
     from interpreter.activities import ActivityRegistry
 
-__all__ = ["activities_beside", "files_of", "load_or_exit", "read_json", "registry"]
+__all__ = [
+    "Files",
+    "activities_beside",
+    "chosen",
+    "files_of",
+    "load_or_exit",
+    "read_json",
+    "read_text",
+    "registry",
+]
 
 _MAX_JSON = 4 * 1024 * 1024
 _MAX_DEPTH = 100  # as for definitions
+_STANDARD_INPUT = Path("-")
 
 
 def read_json(given: str | None, option: str) -> Any:
@@ -120,23 +135,72 @@ class _Twice(Exception):
     """A key that an object has twice."""
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """The files to read definitions from; one that is not there is reported when it is read.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What there is to read.
+
+    Args:
+        paths: Files with definitions, and those that were named or cannot be looked into.
+        skipped: Files that hold no definition.
+    """
+
+    paths: list[Path] = field(default_factory=list[Path])
+    skipped: list[Path] = field(default_factory=list[Path])
+
+
+def files_of(paths: Sequence[Path], skip_others: bool = False) -> Files:
+    """The files to read definitions from, each once. Who reads one says what is wrong with it.
+
+    Args:
+        paths: Files and folders. In a folder, what is no definition is skipped.
+        skip_others: Whether that is so of files that were named, too.
 
     Raises:
-        CliError: for a folder without any.
+        CliError: for a folder without definitions.
     """
-    from dsl.loader import definition_files
+    from dsl.files import holds_definitions
 
-    files: dict[Path, None] = {}
+    files = Files()
+    folders = {path for path in paths if os.path.isdir(path)}
+    named = {os.path.realpath(path) for path in paths if path not in folders}
+    wanted: dict[str, bool] = {}
     for path in paths:
-        found = definition_files(path)
-        if not found:
-            raise CliError(
-                f"{path}: there are no definitions in it", hint="they end in .yaml or .yml"
-            )
-        files |= dict.fromkeys(found)
-    return list(files)
+        inside = _inside_of(path) if path in folders else [path]
+        for file in inside:
+            real = os.path.realpath(file)
+            if real not in wanted:
+                explicit = real in named and not skip_others
+                wanted[real] = explicit or holds_definitions(file)
+                (files.paths if wanted[real] else files.skipped).append(file)
+        if path in folders and not any(wanted[os.path.realpath(file)] for file in inside):
+            hint = "they are in files that end in .yaml or .yml, and begin with `dsl: 1`"
+            raise CliError(f"{path}: there are no definitions in it", hint=hint)
+    return files
+
+
+def _inside_of(folder: Path) -> list[Path]:
+    """The files below a folder that may hold definitions, and the folders that cannot be read."""
+    from dsl.files import yaml_files
+
+    lost: list[Path] = []
+    found = yaml_files(folder, lambda error: lost.append(Path(error.filename)))
+    # No pipes, which would be waited for.
+    return lost + [file for file in found if os.path.isfile(file) or not os.path.exists(file)]
+
+
+def read_text(path: Path) -> tuple[Source | None, list[Diagnostic]]:
+    """Reads a file, or standard input, as text.
+
+    Raises:
+        CliError: if there is no standard input.
+    """
+    from dsl.syntax import MAX_BYTES, decode, read
+
+    if path != _STANDARD_INPUT:
+        return read(path)
+    if sys.stdin is None:
+        raise CliError("standard input: it is closed")
+    return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
 
 
 def activities_beside(paths: Sequence[Path]) -> list[str]:
@@ -169,14 +233,27 @@ def load_or_exit(paths: Sequence[Path], activities: ActivityRegistry | None) -> 
         CliError: if there are errors.
     """
     from dsl.loader import load_files
-    from interpreter.cli import render
+    from interpreter.cli import render, reports
 
     loaded = load_files(paths, activities.catalogue if activities is not None else None)
     render.diagnostics(loaded.diagnostics)
     if not loaded.ok:
         what = ", ".join(map(str, paths)) if len(paths) < 4 else f"{len(paths)} files"
         raise CliError(
-            f"{what} cannot run: {render.summary(loaded.diagnostics)}",
-            more={"diagnostics": render.records(loaded.diagnostics)},
+            f"{what} cannot run: {reports.summary(loaded.diagnostics)}",
+            more={"diagnostics": reports.records(loaded.diagnostics)},
         )
     return loaded
+
+
+def chosen(definitions: Sequence[Definition], name: str | None, path: Path) -> Definition:
+    """The definition of a file that the user means: the first, or the one that is named.
+
+    Raises:
+        CliError: if there is none of that name.
+    """
+    for definition in definitions:
+        if name is None or definition.name == name:
+            return definition
+    known = ", ".join(definition.name for definition in definitions)
+    raise CliError(f"{path} has no definition named {name}", hint=f"it has: {known}")

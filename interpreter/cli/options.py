@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from interpreter.cli.errors import CliError
+
 __all__ = [
     "Activities",
     "Input",
@@ -20,6 +22,7 @@ __all__ = [
     "Settings",
     "TaskQueue",
     "TemporalPath",
+    "check_format",
     "hoist",
     "wants_json",
 ]
@@ -78,6 +81,24 @@ class Settings:
     def json(self) -> bool:
         """Whether results are one JSON document."""
         return self.output == "json"
+
+
+_FORMATS = ("text", "json")
+_REPORTS = ("github", "sarif")
+"""What `validate` knows besides."""
+
+
+def check_format(output: str, command: str | None) -> None:
+    """Refuses what a command does not know how to print.
+
+    Raises:
+        CliError: if it does not.
+    """
+    known = [*_FORMATS, *(_REPORTS if command == "validate" else ())]
+    if output not in known:
+        hint = f"only `validate` knows {output}" if output in _REPORTS else None
+        must = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise CliError(f"-o {output}: it must be {must}", hint=hint)
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +27,8 @@ def query(
     payload: Payload = None,
 ) -> None:
     """Ask a run, and print its answer as JSON."""
+    import asyncio
+
     from interpreter.cli import inputs
 
     settings = context.find_object(Settings) or Settings()

@@ -59,7 +59,7 @@ def run(
     modules = activities or inputs.activities_beside([path])
     registry = inputs.registry(modules)
     loaded = inputs.load_or_exit([path], registry)
-    definition = _chosen(loaded.definitions, name, path)
+    definition = inputs.chosen(loaded.definitions, name, path)
     value = inputs.read_json(input, "--input")
     value: Any = {} if input is None else value
     if definition.input is not None:
@@ -70,14 +70,6 @@ def run(
     job = _Job(settings, loaded.definitions, registry, definition.name, value, id)
     # A bare name would be looked for on PATH.
     return job.run(path, str(temporal_path.absolute()) if temporal_path else None)
-
-
-def _chosen(definitions: list[Definition], name: str | None, path: Path) -> Definition:
-    for definition in definitions:
-        if name is None or definition.name == name:
-            return definition
-    known = ", ".join(definition.name for definition in definitions)
-    raise CliError(f"{path} has no definition named {name}", hint=f"it has: {known}")
 
 
 def _completed(steps: list[dict[str, Any]], ids: set[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +23,8 @@ def signal(
     payload: Payload = None,
 ) -> None:
     """Send a signal to a run."""
+    import asyncio
+
     from interpreter.cli import inputs
 
     settings = context.find_object(Settings) or Settings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -77,10 +76,10 @@ def worker(
 
 def _read(path: Path, registry: ActivityRegistry) -> DirectoryStore:
     """The definitions of a folder, which must be right at the start."""
-    from interpreter.cli import inputs, render
+    from interpreter.cli import inputs, render, reports
     from interpreter.definitions.directory import DirectoryStore
 
-    files = inputs.files_of([path])
+    files = inputs.files_of([path]).paths
     if not path.exists():
         inputs.load_or_exit(files, None)  # which says what is meant
     store = DirectoryStore([path], registry.catalogue)
@@ -88,8 +87,8 @@ def _read(path: Path, registry: ActivityRegistry) -> DirectoryStore:
     render.diagnostics(loaded.diagnostics)
     if not loaded.ok:
         raise CliError(
-            f"{path} cannot run: {render.summary(loaded.diagnostics)}",
-            more={"diagnostics": render.records(loaded.diagnostics)},
+            f"{path} cannot run: {reports.summary(loaded.diagnostics)}",
+            more={"diagnostics": reports.records(loaded.diagnostics)},
         )
     return store
 
@@ -181,6 +180,7 @@ class _Worker:
 @asynccontextmanager
 async def _meanwhile(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
     """Does what lasts for ever as long as something else lasts; begins again where it failed."""
+    import asyncio
 
     async def again_and_again() -> None:
         while True:
@@ -215,6 +215,8 @@ def _report(reload: Reload) -> None:
 
 
 async def _until_stopped(listening: str) -> None:
+    import asyncio
+
     from interpreter.cli import render
 
     stop = asyncio.Event()

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from dsl.catalogue import Catalogue
 from dsl.diagnostics import Diagnostic, has_errors
+from dsl.files import holds_definitions, yaml_files
 from dsl.loader import Loaded, Named, load
 from dsl.model.definition import Definition, canonical
 from dsl.source import Source, Span
@@ -188,7 +189,8 @@ class DirectoryStore:
         for path, signature in scan.found.items():
             file = self._files.get(path)
             if file is None or file.signature != signature:
-                content = self._content(path)
+                known = path in self._paths or (file is not None and bool(file.served.texts))
+                content = self._content(path, known)
                 served = file.served if file is not None else _Content()
                 # What could not be read need not change before it can be.
                 again = any(d.code == "DSL001" for d in content.diagnostics)
@@ -197,7 +199,10 @@ class DirectoryStore:
         lost = {p: file for p, file in self._files.items() if p not in files and scan.is_lost(p)}
         return files | lost
 
-    def _content(self, path: Path) -> _Content:
+    def _content(self, path: Path, known: bool) -> _Content:
+        """What a file says: nothing where it is not `known` to hold definitions, and holds none."""
+        if not known and not holds_definitions(path):
+            return _Content()
         source, diagnostics = read(path)
         if source is None:
             return _Content(diagnostics=diagnostics)
@@ -239,13 +244,7 @@ def _below(root: Path, lost: dict[Path, str]) -> list[Path]:
     """The files below a folder that may hold definitions; the path itself if it is none."""
     if not os.path.isdir(root):  # unlike Path.is_dir, False where that cannot be told
         return [root]
-    found: list[Path] = []
-    walk = os.walk(root, onerror=lambda error: lost.update({Path(error.filename): _reason(error)}))
-    for folder, folders, files in walk:
-        # Kubernetes keeps what it mounts in `..<time>`; `..data` and the files are links to it.
-        folders[:] = [name for name in folders if not name.startswith("..")]
-        found += [Path(folder, name) for name in files if name.endswith((".yaml", ".yml"))]
-    return sorted(found)
+    return yaml_files(root, lambda error: lost.update({Path(error.filename): _reason(error)}))
 
 
 def _reason(error: OSError) -> str:

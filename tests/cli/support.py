@@ -44,8 +44,9 @@ class Done:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment, without what would point at a server of somebody else."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+    """The environment, without what would point at a server or a repository of somebody else."""
+    foreign = ("TEMPORAL_", "GITHUB_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     nowhere = {"XDG_CONFIG_HOME": "/nonexistent", "PATH": binaries, "COLUMNS": "100"}
     return kept | nowhere | more

@@ -164,6 +164,14 @@ async def test_json(site: Site, tmp_path: Path) -> None:
     )
 
 
+async def test_what_is_no_definition_is_skipped_in_a_folder(site: Site, tmp_path: Path) -> None:
+    put(tmp_path, among=text("among-others"), compose="services: {}\n", chart="{{ name }}: [\n")
+    done = await site.cli("deploy", tmp_path)
+    assert (done.code, done.out) == (0, "among-others  live -> revision 1\n"), done
+    assert done.err == NO_WORKER
+    wrong(await site.cli("deploy", tmp_path / "compose.yaml"), "compose.yaml:1:1: error DSL")
+
+
 async def test_dry_run(site: Site, tmp_path: Path) -> None:
     put(tmp_path, a=text("dry-a"), b=text("dry-b"))
     assert (await site.cli("deploy", tmp_path)).code == 0
@@ -259,7 +267,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     [file] = put(tmp_path, x=text("x"))
     done = cli("deploy", file, tmp_path / "empty", env=nowhere)
-    wrong(done, "empty: there are no definitions in it\n  hint: they end in .yaml or .yml\n")
+    wrong(done, "empty: there are no definitions in it\n  hint: they are in files that end in")
     done = cli("deploy", env=nowhere)
     wrong(done, "error: missing argument 'PATH...'")
 

@@ -243,6 +243,29 @@ async def test_a_missing_path_at_the_start(tmp_path: Path) -> None:
     assert loaded.diagnostics[0].hint is None
 
 
+async def test_what_is_no_definition_is_left_alone(tmp_path: Path) -> None:
+    put(tmp_path / "a.yaml", text("a"))
+    put(tmp_path / "compose.yaml", "services: {}\n")
+    put(tmp_path / "broken.yaml", "a: [\n")
+    for folder in (".hidden", "node_modules"):
+        (tmp_path / folder).mkdir()
+        put(tmp_path / folder / "a.yaml", text("a", 2))
+    async with watched(tmp_path) as (store, reports):
+        put(tmp_path / "compose.yaml", "services: {x: 1}\n")
+        await reports.none()
+        put(tmp_path / "compose.yaml", text("b"))
+        assert summary(await reports.next()) == (("b",), (), [], ())
+        # What is served of a file is not lost because it looks like another now.
+        put(tmp_path / "a.yaml", "")
+        assert summary(await reports.next()) == ((), (), ["DSL005"], ("a",))
+        put(tmp_path / "a.yaml", "name: a\n")
+        changed, removed, codes, kept = summary(await reports.next())
+        assert (changed, removed, kept) == ((), (), ("a",))
+        assert codes
+        assert await served(store, "a") == 1
+    assert not DirectoryStore([tmp_path / "broken.yaml"]).load().ok  # it was named
+
+
 class Mount:
     """A folder as Kubernetes mounts a ConfigMap."""
 

@@ -104,12 +104,20 @@ class WorkerProcess:
     Args:
         site: Where it works.
         log: The file that takes its standard error.
+        example: The folder whose activities it has.
     """
 
-    def __init__(self, site: Site, log: Path, *arguments: str | Path, **env: str) -> None:
+    def __init__(
+        self,
+        site: Site,
+        log: Path,
+        *arguments: str | Path,
+        example: Path = EXAMPLE,
+        **env: str,
+    ) -> None:
         self.log = log
         self._file: IO[bytes] = log.open("wb")
-        acts = ("--activities", EXAMPLE / "activities.py")
+        acts = ("--activities", example / "activities.py")
         self.process = subprocess.Popen(
             [PROGRAM, "worker", *map(str, (*acts, *arguments))],
             env=environment(TEMPORAL_ADDRESS=site.address, **env),
