@@ -37,7 +37,7 @@ OTHERS = [
         *("times_and_durations", "undone_in_depth", "variables_of_blocks", "yaml_scalars"),
     )
 ]
-MUTATIONS = int(os.environ.get("MUTATIONS", "200"))
+MUTATIONS = int(os.environ.get("MUTATIONS", "180"))
 SEED = os.environ.get("MUTATIONS_SEED", "1")
 COMPARED = 5
 """Of so many mutants one is compared with the JSON Schema, and read by both readers of YAML:
