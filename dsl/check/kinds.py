@@ -48,6 +48,7 @@ from dsl.steps import (
     WaitSignalStep,
     WhileStep,
 )
+from dsl.steps.activity import NOT_LOCAL
 from dsl.syntax import Mapping, Node, Scalar, locate
 from dsl.syntax import Sequence as SequenceNode
 
@@ -147,7 +148,7 @@ def _activity(walk: Walk, step: ActivityStep, node: Mapping, place: Place, alone
         check_activity(step, node, given, walk.catalogue, walk.report)
         known = walk.catalogue.get(step.activity)
     if step.local:
-        for name in ("task_queue", "heartbeat_timeout", "priority"):
+        for name in NOT_LOCAL:
             other = node.get(name)
             if other is not None:
                 message = f"a local activity has no `{name}`"

@@ -103,10 +103,10 @@ class Place:
             lenient,
         )
 
-    def doubt(self, id: str) -> str | None:
-        """Why a step may have no output here."""
-        missing = self.steps.needs.get(id, frozenset()) - self.conditions
-        return next((need.doubt for need in missing if need not in self.certain), None)
+    def doubt(self, id: str, known: Facts) -> str | None:
+        """Why a step may have no output here, where some facts are known."""
+        missing = self.steps.needs.get(id, frozenset()) - self.conditions - self.certain
+        return next((need.doubt for need in missing if need.key not in known), None)
 
     def naming(self, names: Mapping[str, Type]) -> Place:
         """The same place with more names."""

@@ -36,7 +36,7 @@ class Scope:
         all_steps: Every id of the definition.
         observable: Ids of the steps whose `status` and `error` may be read from anywhere.
         outputs: The types of the outputs of steps, as far as they are known.
-        doubt: Why a step may have no output here; None where it has one.
+        doubt: Why a step may have no output, where some facts are known; None where it has one.
         hidden: Why a step cannot be read here: what is wrong, and what to do.
         facts: What is known to be there, and not null.
         nullable: What is read as an object, and may be null.
@@ -49,7 +49,7 @@ class Scope:
     all_steps: AbstractSet[str]
     observable: AbstractSet[str] = frozenset()
     outputs: Mapping[str, Type] = field(default_factory=dict[str, Type])
-    doubt: Callable[[str], str | None] = lambda id: None
+    doubt: Callable[[str, Facts], str | None] = lambda id, known: None
     hidden: Callable[[str], tuple[str, str]] = lambda id: (
         f"the step `{id}` cannot be read here",
         "only steps before it can be read",

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from .names import CONSTANTS
 from .parse import Source
 
-__all__ = ["Facts", "Path", "conjuncts", "facts", "path_of"]
+__all__ = ["Facts", "Path", "conjuncts", "facts", "given", "path_of"]
 
 Path: TypeAlias = tuple[str, ...]
 """A root name and keys: `("input", "note")`."""
@@ -115,6 +115,14 @@ def _texts(node: ast.expr) -> list[str]:
 
 def _with_what_holds_it(path: Path | None) -> Facts:
     return frozenset(path[: end + 1] for end in range(1, len(path))) if path else _NOTHING
+
+
+def given(node: ast.expr, source: Source, outcome: bool = True) -> Facts:
+    """What is known where a condition is true or false: its facts, and the words it is made of."""
+    known = facts(node, source, outcome)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        node, outcome = node.operand, not outcome
+    return known | {("if", text) for text in conjuncts(node, source)} if outcome else known
 
 
 def conjuncts(node: ast.expr, source: Source) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from .check import Scope
 from .errors import Problem, nearest
-from .facts import Facts, Path, facts, path_of
+from .facts import Facts, Path, given, path_of
 from .function import Function
 from .functions import FUNCTIONS
 from .names import CONSTANTS, STEP_FIELDS
@@ -156,8 +156,8 @@ class _Inference:
                 return self._compare(node, bound, known)
             case ast.IfExp():
                 self.condition(node.test, "if", bound, known)
-                yes = self.type(node.body, bound, known | facts(node.test, self.source))
-                no = self.type(node.orelse, bound, known | facts(node.test, self.source, False))
+                yes = self.type(node.body, bound, known | given(node.test, self.source))
+                no = self.type(node.orelse, bound, known | given(node.test, self.source, False))
                 return union((yes, no))
             case ast.List():
                 items = [self.type(one, bound, known) for one in node.elts]
@@ -198,7 +198,7 @@ class _Inference:
         _, id, name = path
         if name != "output" or name not in STEP_FIELDS:
             return _FIELDS.get(name, ANY)
-        doubt = None if self.lenient or path in known else self.scope.doubt(id)
+        doubt = None if self.lenient or path in known else self.scope.doubt(id, known)
         if doubt is not None:
             hint = f"guard it, or write `default(steps.{id}.output, ...)`"
             message = f"the step `{id}` may have no output: {doubt}"
@@ -300,7 +300,7 @@ class _Inference:
         is_and = isinstance(node.op, ast.And)
         for value in node.values:
             self.condition(value, "and" if is_and else "or", bound, known)
-            known |= facts(value, self.source, is_and)
+            known |= given(value, self.source, is_and)
         return BOOL
 
     def _compare(self, node: ast.Compare, bound: Mapping[str, Type], known: Facts) -> Type:
@@ -392,7 +392,7 @@ class _Inference:
             _bind(generator.target, STRING if whole.is_only("object") else item, inner)
             for test in generator.ifs:
                 self.condition(test, "if", inner, known)
-                known |= facts(test, self.source)
+                known |= given(test, self.source)
         return inner, known
 
     def _call(self, node: ast.Call, bound: Mapping[str, Type], known: Facts) -> Type:

@@ -225,5 +225,8 @@ def _shape(one: Type, other: Type, depth: int) -> tuple[Mapping[str, Field], Res
         else:
             known, absent = (left, other) if left is not None else (right, one)
             assert known is not None
-            fields[name] = Field(known.type if absent.rest is Rest.CLOSED else ANY, False)
+            # Where nothing is known of the other, it may well have the key.
+            open = absent.rest is Rest.OPEN
+            type = known.type if absent.rest is Rest.CLOSED else ANY
+            fields[name] = Field(type, known.required and open)
     return fields, rest

@@ -16,6 +16,7 @@ from dsl.model.repair import repair
 from dsl.source import Source, Span
 from dsl.syntax import Mapping as MappingNode
 from dsl.syntax import Node, Scalar, locate
+from dsl.syntax import Sequence as SequenceNode
 
 __all__ = ["Bound", "bind"]
 
@@ -115,6 +116,10 @@ def _diagnostic(detail: ErrorDetails, root: Node, source: Source) -> Diagnostic:
                 hint = f"- {name}: ...\n  option: ..."
                 return Diagnostic("DSL109", message, source, key.span, hint)
             message = str(context["message"])
+            if isinstance(node, SequenceNode):
+                items = (item for item in node if isinstance(item, Scalar))
+                wrong = (item.span for item in items if f"`{item.value}`" in message)
+                span = next(wrong, span)
             if message.startswith("must "):
                 message = f"`{_owner(path)}` {message}"
             return Diagnostic(str(context["code"]), message, source, span, context["hint"])

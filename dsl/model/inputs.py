@@ -138,6 +138,28 @@ _extend: Any = validators.extend  # pyright: ignore[reportUnknownMemberType, rep
 _Validator: Any = _extend(Draft202012Validator, {"pattern": _pattern})
 
 
+_SAID = {
+    "const": "must be {}",
+    "minimum": "must be {} or more",
+    "maximum": "must be {} or less",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "multipleOf": "must be a multiple of {}",
+    "minLength": "must have {} characters or more",
+    "maxLength": "must have {} characters or less",
+    "minItems": "must have {} items or more",
+    "maxItems": "must have {} items or less",
+    "uniqueItems": "must not hold an item twice",
+    "minProperties": "must have {} keys or more",
+    "maxProperties": "must have {} keys or less",
+    "anyOf": "must fit one of the forms in its schema",
+    "oneOf": "must fit exactly one of the forms in its schema",
+    "contains": "must hold an item of the form in its schema",
+    "not": "must not have the form in its schema",
+}
+"""What keywords of JSON Schema want, in the author's words."""
+
+
 def _lines(error: ValidationError, place: str) -> Iterator[str]:
     """An error in the author's words."""
     for part in error.absolute_path:
@@ -160,6 +182,10 @@ def _lines(error: ValidationError, place: str) -> Iterator[str]:
             yield f"{place}: must be {words}, is {shown}"
         case "enum":
             yield f"{place}: must be one of {', '.join(map(str, rule))}, is {shown}"
-        case _:
+        case "pattern":
             message = error.message
             yield f"{place}: {message if len(message) <= 200 else message[:197] + '...'}"
+        case _ if error.validator in _SAID:
+            yield f"{place}: {_SAID[str(error.validator)].format(rule)}, is {shown}"
+        case _:
+            yield f"{place}: does not fit `{error.validator}` of its schema, is {shown}"

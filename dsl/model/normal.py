@@ -12,6 +12,7 @@ from typing import Any
 from dsl.model.common import Catch, Retry, StepBase
 from dsl.model.definition import DEFAULT_START_TO_CLOSE, Defaults, Definition
 from dsl.steps import ActivityStep, Case
+from dsl.steps.activity import NOT_LOCAL
 
 __all__ = ["normalise"]
 
@@ -75,6 +76,8 @@ def _options(step: ActivityStep, defaults: Defaults | None) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     given = defaults or _NOTHING
     for name in _OPTIONS:
+        if step.local and name in NOT_LOCAL:
+            continue
         if not step.has(name) and given.has(name):
             changed[name] = getattr(given, name)
     if not step.has("start_to_close_timeout") and "start_to_close_timeout" not in changed:

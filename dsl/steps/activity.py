@@ -22,7 +22,7 @@ from dsl.model.leaves import (
 from dsl.model.patterns import TEMPLATE
 from dsl.model.rules import forbids, needs
 
-__all__ = ["ActivityStep"]
+__all__ = ["NOT_LOCAL", "ActivityStep"]
 
 
 def _arguments(value: Any) -> list[Any]:
@@ -31,6 +31,8 @@ def _arguments(value: Any) -> list[Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
+NOT_LOCAL = ("task_queue", "heartbeat_timeout", "priority")
+"""Options that a local activity cannot have."""
 _RULES: list[JsonValue] = [
     {
         "if": {"required": ["with"]},
@@ -44,7 +46,7 @@ _RULES: list[JsonValue] = [
     {
         "if": {"required": ["local"], "properties": {"local": {"const": True}}},
         "then": forbids(
-            *("task_queue", "heartbeat_timeout", "priority"),
+            *NOT_LOCAL,
             why="A local activity has no `task_queue`, `heartbeat_timeout` or `priority`.",
         ),
     },

@@ -32,7 +32,7 @@ def retry(context: typer.Context, id: _Id, step: _AnyStep = None, reason: _Reaso
 
 
 def fail(context: typer.Context, id: _Id, step: _AnyStep = None, reason: _Reason = None) -> None:
-    """Take the fault for an error: it may be caught, and undoes what was done."""
+    """Let a suspended step fail: that may be caught, and what was done is undone."""
     _answer(context, id, {"action": "fail", "step": step, "reason": reason})
 
 

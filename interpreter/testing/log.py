@@ -16,7 +16,7 @@ __all__ = ["Entry", "Group"]
 class Entry:
     """An act, or a block that completed, with what undoes it.
 
-    `settled` is false while it is in flight. `gone` is the rule by which it is not to be undone
+    `settled` is false while it is in flight, `taken` says that somebody undoes it. `gone` is the rule by which it is not to be undone
     any more: 12 is undone, 5 replaced, 10 before a pivot, 9 given up, 2 never ran.
     """
 
@@ -28,7 +28,7 @@ class Entry:
     output: Any = None
     error: dict[str, Any] | None = None
     settled: bool = False
-    undoing: bool = False
+    taken: bool = False
     gone: str = ""
 
 

@@ -218,6 +218,7 @@ class _Race:
 
     step: JoinStep
     env: Env
+    group: Group
     bodies: Sequence[Inside]
     need: int
     limit: int
@@ -368,6 +369,7 @@ class _Model:
                 yield from self._finish(env)
                 raise
             yield from self._finish(env)
+            env.scope.check()  # 8
             return output
 
         record = Record()
@@ -652,10 +654,10 @@ class _Model:
             entry.output, entry.error, entry.settled = ended.output, error, True
             if late and ended.outcome == "completed":
                 env.group.members.append(entry)
+        if ended.outcome == "completed":  # 2: even though it was cancelled
+            return ended.output
         if stop is not None:
             raise Stopped
-        if ended.outcome == "completed":
-            return ended.output
         raise Failed(str(error["type"]) if error else "Cancelled", error, ended.final)
 
     def _entry(self, env: Env, step: StepBase, input: Any = None) -> Entry:
@@ -730,7 +732,8 @@ class _Model:
         need = max(0, len(bodies) - tolerated)
         if isinstance(step.join, int) or step.join == "any":
             need = 1 if step.join == "any" else int(step.join)
-        return _Race(step, env, bodies, need, step.concurrency or together)
+        group = env.group.open(step.id, parallel=True)  # 4: members are undone at the same time
+        return _Race(step, env, group, bodies, need, step.concurrency or together)
 
     def _run(self, race: _Race) -> Flow:
         if race.need > len(race.bodies):
@@ -738,8 +741,7 @@ class _Model:
         env, step = race.env, race.step
         own = step.compensation
         unlimited = own is not None and own.order == "parallel" and step.concurrency is None
-        env.group.parallel = True  # 4: members are undone at the same time
-        env.group.limit = None if unlimited else race.limit
+        race.group.limit = None if unlimited else race.limit
         self._begin(race)
         yield lambda: race.over
         if not race.settled:  # joins: they belong to the run from now on
@@ -762,12 +764,15 @@ class _Model:
             and race.count("open") < race.limit
             and race.env.scope.stopped() is None
         ):
-            member = _Member(Scope(race.env.scope), race.env.group.open())
+            member = _Member(Scope(race.env.scope), race.group.open())
             race.members.append(member)
             self.turns.spawn(self._member(race, member, race.bodies[len(race.members) - 1]))
 
     def _member(self, race: _Race, member: _Member, body: Inside) -> Flow:
         how: Failed | Left | Stopped | None = None
+        if race.closed or member.scope.stopped() is not None:  # before it began
+            member.state = "stopped"
+            return
         try:
             member.output = yield from body(
                 replace(race.env, scope=member.scope, group=member.group)
@@ -783,7 +788,7 @@ class _Model:
 
     def _undo_members(self, race: _Race, *states: str) -> Flow:
         """joins: what losers did is undone, after all have settled."""
-        losers = Group(limit=race.limit, parallel=True)
+        losers = Group(limit=race.group.limit, parallel=True)
         losers.members += [member.group for member in race.members if member.state in states]
         yield from self._undo(losers, None, "joins")
 
@@ -810,22 +815,28 @@ class _Model:
     ) -> Flow:
         """Undoes what was done in a scope, whatever comes meanwhile."""
         if wanted is None:  # losers that run on inside it are cancelled, and settle
-            inside = [race for race in self.behind if group.contains(race.env.group)]
+            inside = [race for race in self.behind if group.contains(race.group)]
             for race in inside:
                 race.close()
             yield lambda: all(race.settled for race in inside)
-        chosen = [entry for entry in group.entries() if entry.settled and not entry.gone]
-        undoing = _Undoing([e for e in chosen if wanted is None or wanted(e)], error, rule)
+        entries = [entry for entry in group.entries() if entry.settled and not entry.gone]
+        meant = [entry for entry in entries if wanted is None or wanted(entry)]
+        elsewhere = [entry for entry in meant if entry.taken]
+        undoing = _Undoing([entry for entry in meant if not entry.taken], error, rule)
+        for entry in undoing.entries:
+            entry.taken = True
         self.undoings.append(undoing)
+        if elsewhere:  # others undo it already
+            yield lambda: all(entry.gone for entry in elsewhere)
         yield from self._undo_member(group, undoing)
         self.undoings.remove(undoing)
 
     def _undo_member(self, member: Entry | Group, undoing: _Undoing) -> Flow:
         if isinstance(member, Entry):
-            if member.undoing:  # somebody else does it: what came before waits for that
-                yield lambda: bool(member.gone)
             if member in undoing.entries and not member.gone:
                 yield from self._undo_entry(member, undoing)
+        elif not any(entry in undoing.entries for entry in member.entries()):
+            return
         elif member.parallel:
             rest = list(reversed(member.members))
             lanes = min(member.limit or len(rest), len(rest))
@@ -849,7 +860,6 @@ class _Model:
         if undoing.halted:  # 9
             entry.gone = "9"
             return
-        entry.undoing = True
         listed = len(entry.body) > 1 or entry.body[0].id is not None
         fields = ("status", "input", "output", "error")
         seen = {"step": {name: getattr(entry, name) for name in fields}, "error": undoing.error}

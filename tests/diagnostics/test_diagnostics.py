@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +28,6 @@ HERE = Path(__file__).parent
 ERR = {file.stem: file for file in sorted((HERE / "err").glob("*.yaml"))}
 OK = {file.stem: file for file in sorted((HERE / "ok").glob("*.yaml"))}
 SCHEMA = json.loads((HERE.parent.parent / "schemas" / "workflow.schema.json").read_text())
-
-KNOWN = {
-    "catch_of_any_output": "a key that one of several outputs has is said to be missing",
-    "guard_by_the_same_condition": "the same condition is no guard inside an expression",
-    "names_in_a_list": "the whole list is underlined, not the name in it",
-    "options_of_activities": "defaults are merged into local activities, which cannot have them",
-    "schema_default_too_short": "the words of the library that checks schemas come through",
-}
-"""What is to be mended: a definition, and why its test fails."""
-
-
-def _each(names: Iterable[str], *known: str) -> pytest.MarkDecorator:
-    """Parametrizes a test by files; those that are known to fail must fail."""
-    marks = {name: pytest.mark.xfail(strict=True, reason=KNOWN[name]) for name in known}
-    cases = [pytest.param(name, marks=marks.get(name, ()), id=name) for name in names]
-    return pytest.mark.parametrize("name", cases)
-
 
 ADDRESS = {
     "type": "object",
@@ -155,7 +137,7 @@ def _lines(diagnostic: Diagnostic) -> list[str]:
     return lines
 
 
-@_each(ERR)
+@pytest.mark.parametrize("name", ERR)
 def test_what_is_wrong_is_said(name: str) -> None:
     file = ERR[name]
     diagnostics = _load(file)
@@ -171,7 +153,7 @@ def test_every_golden_has_its_definition() -> None:
     assert {file.stem for file in (HERE / "err").glob("*.txt")} == ERR.keys()
 
 
-@_each(OK, "catch_of_any_output", "guard_by_the_same_condition")
+@pytest.mark.parametrize("name", OK)
 def test_what_is_right_is_accepted_by_both(name: str) -> None:
     source, _ = read(OK[name])
     assert source is not None
@@ -181,7 +163,7 @@ def test_what_is_right_is_accepted_by_both(name: str) -> None:
         assert [error.message for error in validator.iter_errors(document.data())] == []
 
 
-@_each(OK, "options_of_activities")
+@pytest.mark.parametrize("name", OK)
 def test_the_normal_form_is_a_definition_and_stays_as_it_is(name: str) -> None:
     source, _ = read(OK[name])
     assert source is not None
@@ -205,19 +187,19 @@ def test_every_code_is_said_of_something() -> None:
     assert goldens | {"DSL001", "DSL002"} == CODES.keys()
 
 
-@_each(ERR, "schema_default_too_short")
+@pytest.mark.parametrize("name", ERR)
 def test_it_is_said_in_the_authors_words(name: str) -> None:
     for diagnostic in ALL[name]:
         assert foreign_words(diagnostic) == [], diagnostic.message
 
 
-@_each(ERR)
+@pytest.mark.parametrize("name", ERR)
 def test_it_has_a_place_in_the_text(name: str) -> None:
     for diagnostic in ALL[name]:
         assert has_a_place(diagnostic), diagnostic
 
 
-@_each(ERR)
+@pytest.mark.parametrize("name", ERR)
 def test_they_stand_in_the_order_of_the_text_and_none_twice(name: str) -> None:
     assert in_order(ALL[name])
 
@@ -232,7 +214,7 @@ NOWHERE = ("ends too early", "the expression is empty", "there is no definition"
 """Said of what is not there, or cannot be shown."""
 
 
-@_each(ERR, "names_in_a_list")
+@pytest.mark.parametrize("name", ERR)
 def test_what_is_underlined_is_what_it_is_about(name: str) -> None:
     for diagnostic in ALL[name]:
         shown, message = underlined(diagnostic), diagnostic.message

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import WorkflowFailureError
 
 from tests.cli.support import ROOT
@@ -17,8 +19,6 @@ from tests.end_to_end.support import Books, Site, WorkerProcess, eventually
 
 EXAMPLE = ROOT / "examples" / "trip-booking"
 KINDS = ["car", "flight", "hotel"]
-DELAY = 0.8
-"""What an act takes: half of it before it is done, half after."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Moment:
         undone: What is undone.
         done: What of it was done before; all where nothing else is said.
         cancelled: Whether the run is cancelled while there is no worker.
+        delay: What an act takes, in seconds: half of it before it is done, half after.
+        patience: After how many seconds an attempt is given up: its worker is gone.
     """
 
     input: str
@@ -40,6 +42,8 @@ class Moment:
     undone: tuple[str, ...] = ()
     done: tuple[str, ...] | None = None
     cancelled: bool = False
+    delay: float = 0.8
+    patience: int = 4
 
 
 BEFORE = ("car", "flight", "hotel", "pay")
@@ -52,9 +56,9 @@ MOMENTS = {
         "no-car", 1, "compensated", ("flight", "hotel"), done=("flight",)
     ),
     "refunded, not told": Moment("bad-name", 5, "compensated", BEFORE),
-    # Nobody knows whether the tickets were issued: they are made void.
+    # Nobody knows whether the tickets were issued, and there is no other attempt: they are void.
     "cancelled, tickets issued, not told": Moment(
-        "input", 5, "cancelled", (*BEFORE, "ticket"), cancelled=True
+        "input", 5, "cancelled", (*BEFORE, "ticket"), cancelled=True, delay=1.6, patience=12
     ),
 }
 
@@ -64,15 +68,16 @@ async def killed(site: Site, folder: Path, number: int, moment: Moment) -> None:
     folder.mkdir()
     book = Books(folder / "book.sqlite")
     text = (EXAMPLE / "workflow.yaml").read_text()
-    # Attempts of the dead are given up soon.
-    text, limits = re.subn("start_to_close_timeout: 10s", "start_to_close_timeout: 4s", text)
+    soon = f"start_to_close_timeout: {moment.patience}s"
+    text, limits = re.subn("start_to_close_timeout: 10s", soon, text)
     assert limits == 6
     (folder / "workflow.yaml").write_text(text)
     queue = f"trip-{number}"
     arguments = ("--definitions", folder, "--task-queue", queue)
-    env = {"TRIP_DB": str(book.file), "TRIP_DELAY": str(DELAY)}
+    env = {"TRIP_DB": str(book.file)}
 
-    with WorkerProcess(site, folder / "1.log", *arguments, example=EXAMPLE, **env) as first:
+    slow = env | {"TRIP_DELAY": str(moment.delay)}
+    with WorkerProcess(site, folder / "1.log", *arguments, example=EXAMPLE, **slow) as first:
         await first.ready()
         given = json.loads((EXAMPLE / f"{moment.input}.json").read_text())
         handle = await site.client.start_workflow("trip-booking", given, id=queue, task_queue=queue)
@@ -84,6 +89,11 @@ async def killed(site: Site, folder: Path, number: int, moment: Moment) -> None:
     assert description.status is not None and description.status.name == "RUNNING"
     if moment.cancelled:
         await handle.cancel()
+        # Tasks wait for ten seconds for the worker that has the run in its memory.
+        execution = WorkflowExecution(workflow_id=queue)
+        await site.client.workflow_service.reset_sticky_task_queue(
+            ResetStickyTaskQueueRequest(namespace="default", execution=execution)
+        )
 
     with WorkerProcess(site, folder / "2.log", *arguments, example=EXAMPLE, **env) as second:
         await second.ready()

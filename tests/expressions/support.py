@@ -36,7 +36,7 @@ SCOPE = Scope(
     variables={"count": ANY, "map": ANY},
     steps=frozenset(("charge", "later", "doubtful")),
     all_steps=frozenset(("charge", "later", "inner", "doubtful")),
-    doubt=lambda id: "it may be skipped" if id == "doubtful" else None,
+    doubt=lambda id, known: "it may be skipped" if id == "doubtful" else None,
     nullable=frozenset((("nullable",),)),
 )
 

@@ -157,7 +157,11 @@ def test_what_is_missing_is_told_where_nothing_guards_it() -> None:
 
 def test_a_status_tells_of_an_output() -> None:
     scope = Scope(
-        names={}, variables={}, steps={"a"}, all_steps={"a"}, doubt=lambda id: "it may be skipped"
+        names={},
+        variables={},
+        steps={"a"},
+        all_steps={"a"},
+        doubt=lambda id, known: "it may be skipped",
     )
     for guarded in (
         "steps.a.status == 'completed' and steps.a.output > 1",
