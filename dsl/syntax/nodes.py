@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dsl.source import Source, Span
 from dsl.syntax.scalars import offsets
@@ -34,11 +35,18 @@ class Scalar:
     def place(self, start: int, end: int) -> Span:
         """The span in the source of the characters `start` to `end` of a text value."""
         assert isinstance(self.value, str)
-        text = self.source.text[self.span.start : self.span.end]
-        at = offsets(text, self.style, self.value)
+        at = _offsets(self)
         first = at[min(start, len(at) - 1)]
         last = at[min(end, len(at) - 1)] if end > start else first
         return Span(self.span.start + first, self.span.start + max(first, last))
+
+
+@lru_cache(maxsize=4)
+def _offsets(scalar: Scalar) -> list[int]:
+    """Where the characters of a text stand; kept, as many mistakes may be in one text."""
+    assert isinstance(scalar.value, str)
+    text = scalar.source.text[scalar.span.start : scalar.span.end]
+    return offsets(text, scalar.style, scalar.value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -208,7 +208,7 @@ class Env:
 class _Member:
     scope: Scope
     group: Group
-    state: str = "open"  # won failed left stopped
+    state: str = "open"  # won failed left stopped kept
     output: Any = None
 
 
@@ -263,11 +263,13 @@ class _Race:
     def ended(self, member: _Member, how: Failed | Left | Stopped | None) -> None:
         fast = self.step.on_error != "wait_all"
         decided = not self.everyone and self.count("won") >= self.need
-        if member.scope.reason or isinstance(how, Stopped) or self.left is not None:
+        if decided and fast and self.step.losers == "finish" and not member.scope.reason:
+            member.state = "kept"  # joins: what it did belongs to the block round the step
+        elif member.scope.reason or isinstance(how, Stopped) or self.left is not None:
             member.state = "stopped"
         elif isinstance(how, Left):
             member.state = "left"
-            self.left = None if decided and fast else how
+            self.left = how
             self.close()
         elif isinstance(how, Failed):
             member.state = "failed"

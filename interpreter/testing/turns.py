@@ -78,6 +78,12 @@ class _Lane:
     waits_for: Callable[[], bool]
 
 
+def _stop(scope: Scope, reason: str) -> Flow:
+    scope.stop(reason)
+    return
+    yield
+
+
 @dataclass(eq=False)
 class Turns:
     """A run that is played.
@@ -95,11 +101,12 @@ class Turns:
     acts: dict[str, Sent] = field(default_factory=dict[str, Sent])
     deadlines: dict[str, Scope] = field(default_factory=dict[str, Scope])
     rang: dict[str, int] = field(default_factory=dict[str, int])
-    lanes: list[_Lane] = field(default_factory=list[_Lane])
+    waiting: list[_Lane] = field(default_factory=list[_Lane])
+    ready: list[_Lane] = field(default_factory=list[_Lane])
 
     def spawn(self, flow: Flow) -> None:
         """Runs something at the same time as what runs already."""
-        self.lanes.append(_Lane(flow, lambda: True))
+        self.ready.append(_Lane(flow, lambda: True))
 
     def pick(self, count: int) -> int:
         """One of `count` possibilities."""
@@ -118,10 +125,9 @@ class Turns:
         """
         for number, turn in enumerate(self.observation.turns):
             self.turn = number
-            seen = list(turn.seen)
-            while seen:
-                self._learn(seen.pop(self.pick(len(seen))))
-                self._run_lanes()
+            for event in turn.seen:
+                self._learn(event)
+                self._wake()
             self._run_lanes()
             if violations := self._compare(turn, explain):
                 return violations
@@ -134,17 +140,26 @@ class Turns:
             case Rang(name):
                 self.rang[name] = self.rang.get(name, 0) + 1
                 if name in self.deadlines:
-                    self.deadlines[name].stop("timeout")
+                    self.spawn(_stop(self.deadlines[name], "timeout"))
             case Cancelled():
-                self.root.stop("cancel")
+                self.spawn(_stop(self.root, "cancel"))
+
+    def _wake(self) -> None:
+        for lane in tuple(self.waiting):
+            if lane.waits_for():
+                self.waiting.remove(lane)
+                self.ready.append(lane)
 
     def _run_lanes(self) -> None:
-        while ready := [lane for lane in self.lanes if lane.waits_for()]:
-            lane = ready[self.pick(len(ready))]
+        self._wake()
+        while self.ready:
+            lane = self.ready.pop(self.pick(len(self.ready)))
             try:
                 lane.waits_for = next(lane.flow)
+                self.waiting.append(lane)
             except StopIteration:
-                self.lanes.remove(lane)
+                pass
+            self._wake()
 
     def _compare(self, turn: Turn, explain: Callable[[str], Violation]) -> list[Violation]:
         wanted = {path: act for path, act in self.acts.items() if not act.was_sent}

@@ -43,7 +43,10 @@ _STRUCTURAL = frozenset(
     )
 )
 """The codes of what both must find, but for these:"""
-_BEYOND = ("there is nothing at", "there is no `$anchor`", "back to itself", "regular expression")
+_BEYOND = (
+    *("there is nothing at", "there is no `$anchor`", "back to itself", "regular expression"),
+    "cannot name a variable",
+)
 _LAST = "`else` must be the last case"
 
 

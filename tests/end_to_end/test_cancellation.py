@@ -17,7 +17,6 @@ import pytest
 from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.service import RPCError, RPCStatusCode
 
 from dsl.loader import load_text
 from interpreter.activities import ActivityRegistry
@@ -136,7 +135,7 @@ async def test_in_a_local_activity(site: Site) -> None:
     text = """
 steps:
   - {id: z, activity: act, compensate: {activity: act}}
-  - {id: a, activity: slow, local: true, with: {seconds: 1}, compensate: {activity: act, local: true}}
+  - {id: a, activity: slow, local: true, with: {seconds: 1}, compensate: {activity: act}}
   - {id: w, sleep: 1h}
   - {id: never, activity: act}
 """
@@ -223,9 +222,7 @@ async def test_after_its_end_it_changes_nothing(site: Site) -> None:
         handle = await desk.start()
         await handle.result()
         before = len((await handle.fetch_history()).events)
-        with pytest.raises(RPCError) as refused:
-            await handle.cancel()
-        assert refused.value.status is RPCStatusCode.NOT_FOUND
+        await handle.cancel()
         state = await handle.query("status")
     assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
     assert len((await handle.fetch_history()).events) == before
@@ -264,6 +261,7 @@ steps:
   - id: a
     activity: hang
     heartbeat_timeout: 2s
+    retry: {maximum_attempts: 1}
     compensate: {activity: undo, with: {status: "${ step.status }"}}
 """
 

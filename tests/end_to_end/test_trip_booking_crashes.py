@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import WorkflowFailureError
 
 from tests.cli.support import ROOT
@@ -33,7 +31,7 @@ class Moment:
         done: What of it was done before; all where nothing else is said.
         cancelled: Whether the run is cancelled while there is no worker.
         delay: What an act takes, in seconds: half of it before it is done, half after.
-        patience: After how many seconds an attempt is given up: its worker is gone.
+        pause: The wait before another attempt.
     """
 
     input: str
@@ -43,7 +41,7 @@ class Moment:
     done: tuple[str, ...] | None = None
     cancelled: bool = False
     delay: float = 0.8
-    patience: int = 4
+    pause: str = "500ms"
 
 
 BEFORE = ("car", "flight", "hotel", "pay")
@@ -56,9 +54,9 @@ MOMENTS = {
         "no-car", 1, "compensated", ("flight", "hotel"), done=("flight",)
     ),
     "refunded, not told": Moment("bad-name", 5, "compensated", BEFORE),
-    # Nobody knows whether the tickets were issued, and there is no other attempt: they are void.
+    # It learns of it before another attempt could say whether the tickets were issued.
     "cancelled, tickets issued, not told": Moment(
-        "input", 5, "cancelled", (*BEFORE, "ticket"), cancelled=True, delay=1.6, patience=12
+        "input", 5, "cancelled", (*BEFORE, "ticket"), cancelled=True, delay=1.6, pause="1h"
     ),
 }
 
@@ -68,9 +66,10 @@ async def killed(site: Site, folder: Path, number: int, moment: Moment) -> None:
     folder.mkdir()
     book = Books(folder / "book.sqlite")
     text = (EXAMPLE / "workflow.yaml").read_text()
-    soon = f"start_to_close_timeout: {moment.patience}s"
-    text, limits = re.subn("start_to_close_timeout: 10s", soon, text)
-    assert limits == 6
+    # Attempts of the dead are given up soon.
+    text, limits = re.subn("start_to_close_timeout: 10s", "start_to_close_timeout: 4s", text)
+    text, pauses = re.subn("initial_interval: 500ms", f"initial_interval: {moment.pause}", text)
+    assert (limits, pauses) == (6, 1)
     (folder / "workflow.yaml").write_text(text)
     queue = f"trip-{number}"
     arguments = ("--definitions", folder, "--task-queue", queue)
@@ -89,11 +88,6 @@ async def killed(site: Site, folder: Path, number: int, moment: Moment) -> None:
     assert description.status is not None and description.status.name == "RUNNING"
     if moment.cancelled:
         await handle.cancel()
-        # Tasks wait for ten seconds for the worker that has the run in its memory.
-        execution = WorkflowExecution(workflow_id=queue)
-        await site.client.workflow_service.reset_sticky_task_queue(
-            ResetStickyTaskQueueRequest(namespace="default", execution=execution)
-        )
 
     with WorkerProcess(site, folder / "2.log", *arguments, example=EXAMPLE, **env) as second:
         await second.ready()

@@ -19,12 +19,13 @@ from interpreter.activities import ActivityRegistry
 from tests.cli.support import cli, environment
 from tests.examples.support import EXAMPLES, ROOT
 
-NAMES = ("expense-approval", "fan-out", "polling", "quorum")
+NAMES = ("bank-transfer", "expense-approval", "fan-out", "polling", "quorum", "trip-booking")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "<<<>>>"
 
 COVERED = {
     # A block of a README that is not run as it is, by its beginning, and the test that does it.
+    "bank-transfer": {"temporal server start-dev": "test_the_books_are_right"},
     "fan-out": {"temporal server start-dev": "test_a_worker_is_killed_over_a_long_file"},
 }
 
@@ -116,7 +117,7 @@ def test_the_commands_of_the_readmes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_block_is_run_or_covered(name: str) -> None:
-    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    tests = "".join(file.read_text() for file in (ROOT / "tests").glob("*/test_*.py"))
     shell = blocks(name, "sh")
     if name == "expense-approval":
         assert len(shell) == 1  # `answer` runs it
