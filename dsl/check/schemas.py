@@ -170,8 +170,12 @@ def _defaults(root: Node, report: Report) -> None:
         given = schema.get("default")
         if given is None:
             continue
-        wrong = check_part(whole, schema.data(), given.value.data(), "the default")
+        place = given.value
+        span = place.span if isinstance(place, Scalar) else given.key.span
+        try:
+            wrong = check_part(whole, schema.data(), place.data(), "the default")
+        except RecursionError:
+            report.add("DSL204", "the references of this schema lead too far", span)
+            continue
         if wrong:
-            place = given.value
-            span = place.span if isinstance(place, Scalar) else given.key.span
             report.add("DSL205", wrong[0], span, None, "its schema is here", schema.span.at(0))

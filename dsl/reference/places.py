@@ -22,10 +22,12 @@ def place_schemas() -> dict[str, Any]:
     outside = _inside(_OUTSIDE)
     loop = {"anyOf": [{"required": [key]} for key in ("foreach", "while", "until")]}
     body = {"properties": {"do": outside.pop("do")}}
+    undoing = _inside(_COMPENSATION)
+    undoing["finally"] = undoing["do"]
     return {
         "InCompensation": _place(
             forbids("compensate", "return", "rollback", why="This cannot stand in a compensation."),
-            _inside(_COMPENSATION),
+            undoing,
         ),
         "InFinally": _place(
             forbids("return", why="This cannot stand in a `finally`."), _inside(_FINALLY)
@@ -42,7 +44,7 @@ def _place(rule: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(place: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a step that have steps in the same place; a `finally` is a place of its own."""
+    """The keys of a step that have steps in the same place. A `finally` says it of its own steps."""
     steps = {"items": place, **_HIDDEN}
     cases = {"items": {"properties": {"do": steps, "else": steps}}, **_HIDDEN}
     branches = {"additionalProperties": steps, **_HIDDEN}

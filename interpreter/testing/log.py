@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interpreter.testing.model import Env
+    from dsl.model.common import StepBase
+    from interpreter.testing.env import Env
 
 __all__ = ["Entry", "Group"]
 
@@ -16,14 +17,24 @@ __all__ = ["Entry", "Group"]
 class Entry:
     """An act, or a block that completed, with what undoes it.
 
-    `settled` is false while it is in flight, `taken` says that somebody undoes it. `gone` is the rule by which it is not to be undone
-    any more: 12 is undone, 5 replaced, 10 before a pivot, 9 given up, 2 never ran.
+    Args:
+        path: The path of the step.
+        body: Its `compensate`.
+        env: What that sees, frozen when the step was registered.
+        input: The step's input.
+        status: How the step ended.
+        output: Its output.
+        error: Its error.
+        settled: Whether it has ended: false while it is in flight.
+        taken: Whether somebody undoes it, or is about to.
+        gone: The rule by which it is not undone any more: 12 it is undone, 5 a block stands for
+            it, 10 a pivot came after it, 9 it was given up.
     """
 
     path: str
-    body: list[Any]
+    body: list[StepBase]
     env: Env
-    input: Any
+    input: Any = None
     status: str = ""
     output: Any = None
     error: dict[str, Any] | None = None
@@ -34,10 +45,10 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """A scope: what was registered in it, in order.
+    """A scope, and what was registered in it, in order.
 
     Args:
-        owners: The ids of the steps that it is in, itself included.
+        owners: The ids of the steps that it is in, its own last.
         parallel: Whether its members are undone at the same time.
         limit: At most how many.
     """
@@ -48,12 +59,12 @@ class Group:
     members: list[Entry | Group] = field(default_factory=list["Entry | Group"])
 
     def open(self, owner: str | None = None, parallel: bool = False) -> Group:
-        """A scope inside it."""
+        """A scope inside it: what is in it is in this one too."""  # 5
         group = Group((*self.owners, owner), parallel)
         self.members.append(group)
         return group
 
-    def entries(self) -> Generator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """All entries in it."""
         for member in self.members:
             if isinstance(member, Entry):
@@ -66,8 +77,11 @@ class Group:
         inner = (member for member in self.members if isinstance(member, Group))
         return group is self or any(one.contains(group) for one in inner)
 
+    def left(self) -> list[Entry]:
+        """What has to be undone, if anything has: nothing in flight."""  # 4
+        return [entry for entry in self.entries() if entry.settled and not entry.gone]
+
     def drop(self, rule: str) -> None:
-        """Nothing that settled in it is undone any more."""
-        for entry in self.entries():
-            if entry.settled and not entry.gone:
-                entry.gone = rule
+        """Nothing of it is undone any more."""
+        for entry in self.left():
+            entry.gone = rule

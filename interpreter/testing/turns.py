@@ -136,7 +136,8 @@ class Turns:
     def _learn(self, event: Event) -> None:
         match event:
             case Ended(path):
-                self.acts[path].ended = event
+                if path in self.acts:
+                    self.acts[path].ended = event
             case Rang(name):
                 self.rang[name] = self.rang.get(name, 0) + 1
                 if name in self.deadlines:
@@ -174,9 +175,8 @@ class Turns:
                 found.append(explain(path))
             else:
                 act.was_sent = True
-        for path in turn.stopped:
-            self.acts[path].was_stopped = True
         for act in self.acts.values():
+            act.was_stopped = act.was_stopped or act.path in turn.stopped
             stop = act.scope.stopped()
             if act.ended is None and act.was_stopped != (stop is not None):
                 rule = "4" if stop is None or stop.reason == "sibling" else "8"
