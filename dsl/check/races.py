@@ -28,15 +28,16 @@ def check_races(tree: Tree, report: Report) -> None:
 
 
 def _branches(item: Item, report: Report, reported: set[Entry]) -> None:
-    before: dict[str, Entry] = {}
+    before: dict[str, list[Entry]] = {}
     for block in item.body():
         for name, entries in _overwritten(block, set()).items():
-            here, first = entries[0], before.setdefault(name, entries[0])
-            if first is not here and here not in reported and not _same([first, *entries]):
-                reported.add(here)
+            first, known = entries[0], before.setdefault(name, [])
+            if known and first not in reported and not _same([*known, *entries]):
+                reported.add(first)
                 message = f"`{name}` is set by branches that run at the same time: the last wins"
-                there = first.key.span
-                report.add("DSL411", message, here.key.span, _HINT, "it is set here too", there)
+                there = known[0].key.span
+                report.add("DSL411", message, first.key.span, _HINT, "it is set here too", there)
+            known += entries
 
 
 def _iterations(item: Item, report: Report, reported: set[Entry]) -> None:

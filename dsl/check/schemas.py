@@ -170,12 +170,8 @@ def _defaults(root: Node, report: Report) -> None:
         given = schema.get("default")
         if given is None:
             continue
-        place = given.value
-        span = place.span if isinstance(place, Scalar) else given.key.span
-        try:
-            wrong = check_part(whole, schema.data(), place.data(), "the default")
-        except RecursionError:
-            report.add("DSL204", "the references of this schema lead too far", span)
-            continue
+        wrong = check_part(whole, schema.data(), given.value.data(), "the default")
         if wrong:
+            place = given.value
+            span = place.span if isinstance(place, Scalar) else given.key.span
             report.add("DSL205", wrong[0], span, None, "its schema is here", schema.span.at(0))

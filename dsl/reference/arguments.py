@@ -31,7 +31,10 @@ _UNKNOWABLE = frozenset(
 _OF_TEXTS = frozenset(("const", "enum", "format", "maxLength", "minLength", "pattern"))
 """Keywords that say something of a text, which a template is before it runs."""
 _ANNOTATIONS = frozenset(
-    ("default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly")
+    (
+        *("default", "deprecated", "description", "examples", "title"),
+        *("readOnly", "writeOnly"),
+    )
 )
 
 
@@ -110,13 +113,20 @@ def _templated(part: Any, names: Mapping[str, str]) -> Any:
     if not schema.keys() & _OF_TEXTS:
         if not types or "string" in types:
             return schema
-        words = " or ".join(TYPES.get(kind, kind) for kind in types)
-        why = f"This must be {words}, or a template such as `${{ ... }}`."
-        also = {"type": [*types, "string"], "pattern": TEMPLATE, "patternErrorMessage": why}
-        return schema | also
+        why = f"This must be {' or '.join(map(_word, types))}, or a template such as `${{ ... }}`."
+        return {
+            **schema,
+            "type": [*types, "string"],
+            "pattern": TEMPLATE,
+            "errorMessage": why,
+        }
     about = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
     rules = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
     return {**about, "anyOf": [rules, _TEMPLATE]}
+
+
+def _word(kind: str) -> str:
+    return TYPES.get(kind, kind)
 
 
 def _inside(schema: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -22,12 +22,10 @@ def place_schemas() -> dict[str, Any]:
     outside = _inside(_OUTSIDE)
     loop = {"anyOf": [{"required": [key]} for key in ("foreach", "while", "until")]}
     body = {"properties": {"do": outside.pop("do")}}
-    undoing = _inside(_COMPENSATION)
-    undoing["finally"] = undoing["do"]
     return {
         "InCompensation": _place(
             forbids("compensate", "return", "rollback", why="This cannot stand in a compensation."),
-            undoing,
+            _inside(_COMPENSATION),
         ),
         "InFinally": _place(
             forbids("return", why="This cannot stand in a `finally`."), _inside(_FINALLY)
@@ -44,7 +42,7 @@ def _place(rule: dict[str, Any], inside: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(place: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a step that have steps in the same place. A `finally` says it of its own steps."""
+    """The keys of a step that have steps in the same place; a `finally` is a place of its own."""
     steps = {"items": place, **_HIDDEN}
     cases = {"items": {"properties": {"do": steps, "else": steps}}, **_HIDDEN}
     branches = {"additionalProperties": steps, **_HIDDEN}

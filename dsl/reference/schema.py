@@ -26,8 +26,6 @@ __all__ = ["workflow_schema"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MODE: JsonSchemaMode = "validation"
-_MAPS = frozenset(("$defs", "dependentSchemas", "patternProperties", "properties"))
-"""Keywords whose values are schemas by names."""
 _VALUES = frozenset(("const", "default", "defaultSnippets", "enum", "examples"))
 """Keywords whose values are no schemas."""
 
@@ -115,10 +113,7 @@ def _marked(part: Any) -> Any:
     schema = cast("dict[str, Any]", part)
     marked: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in _MAPS:
-            marked[key] = {name: _marked(inner) for name, inner in value.items()}
-        else:
-            marked[key] = value if key in _VALUES else _marked(value)
+        marked[key] = value if key in _VALUES else _marked(value)
         if key == "description" and isinstance(value, str):
             marked.setdefault("markdownDescription", schema.get("markdownDescription", value))
     return marked

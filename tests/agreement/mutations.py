@@ -6,16 +6,21 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from dsl.model.definition import Definition
 from dsl.steps import KINDS
-from tests.agreement.keys import PLACES
 
 __all__ = ["VALUES", "mutated"]
 
 _T = TypeVar("_T")
 
+_MODELS = (Definition, *KINDS)
 _KINDS = [kind.kind for kind in KINDS]
-_FIELDS = [field for model, _ in PLACES.values() for field in model.model_fields.items()]
-_KEYS = sorted({field.alias or name for name, field in _FIELDS})
+_NESTED = ("maximum_attempts", "backoff_coefficient", "order", "register", "payload", "errors")
+_KEYS = sorted(
+    {field.alias or name for model in _MODELS for name, field in model.model_fields.items()}
+    | {"when", "else", "initial_interval", "non_retryable_error_types", "on_failure"}
+    | {"priority_key", "fairness_weight", *_NESTED}
+)
 _STEP = {"value": 1}
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 2.0, 0.5, -0.5, 1e9),
@@ -34,9 +39,6 @@ VALUES: list[Any] = [
     *({"activity": "a"}, [{"activity": "a"}], {"id": "x", "activity": "a"}, {"id": "x"}),
     *([{"activity": "a"}, _STEP], {"activity": "${ 1 }", "id": "x", "one_of": ["a"]}),
     *({"break": True}, [{"break": True}], {"return": 1}, {"rollback": "all"}),
-    *({"do": [{"return": 1}]}, {"value": 1, "finally": [{"rollback": "all"}]}),
-    *([{"value": 1, "finally": [{"return": 1}]}], [{"do": [{"continue": True}]}]),
-    [{"foreach": "[1]", "do": [{"do": [{"continue": True}]}]}],
     *([{"when": "a", "do": [_STEP]}], [{"else": [_STEP]}], [{"do": [_STEP]}], [{"when": "a"}]),
     *([{"else": [_STEP], "when": "a"}], [{"else": [_STEP]}, {"when": "a", "do": [_STEP]}]),
     *({"type": "object"}, {"type": "thing"}, {"type": ["string", "string"]}, {"required": "a"}),

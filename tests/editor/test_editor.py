@@ -183,8 +183,9 @@ ONE_MISTAKE = {
     "  - sleep: 30\n": "4:12 A duration has its unit: write `30s`.",
     "  - id: Charge\n    value: 1\n": "4:9 This is no name of a step: write it like `charge_card`.",
     "  - id: input\n    value: 1\n": "4:9 This is a reserved word.",
-    "  - foreach: a\n    as: len\n    do: [{value: 1}]\n": "5:9 This is a reserved word, or the name "
-    "of a function.",
+    "  - foreach: a\n    as: len\n    do: [{value: 1}]\n": (
+        "5:9 This is a reserved word, or the name of a function."
+    ),
     "  - text\n": '4:5 Incorrect type. Expected "step".',
     "  - break: true\n": "4:5 There is no loop here to leave.",
     "  - value: 1\n    finally: [{return: 1}]\n": "5:16 This cannot stand in a `finally`.",

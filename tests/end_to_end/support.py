@@ -112,12 +112,12 @@ class WorkerProcess:
         site: Site,
         log: Path,
         *arguments: str | Path,
-        example: Path = EXAMPLE,
+        example: str | Path = EXAMPLE,
         **env: str,
     ) -> None:
         self.log = log
         self._file: IO[bytes] = log.open("wb")
-        acts = ("--activities", example / "activities.py")
+        acts = ("--activities", Path(example) / "activities.py")
         self.process = subprocess.Popen(
             [PROGRAM, "worker", *map(str, (*acts, *arguments))],
             env=environment(TEMPORAL_ADDRESS=site.address, **env),

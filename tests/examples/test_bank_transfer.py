@@ -32,8 +32,10 @@ async def stage(server: WorkflowEnvironment) -> AsyncIterator[Example]:
 
 
 @pytest.fixture(autouse=True)
-def books(db: Path) -> Path:
+def books(db: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Books that are not there yet."""
+    monkeypatch.setenv("BANK_DB", str(db))
+    monkeypatch.delenv("BANK_DELAY", raising=False)
     return db
 
 
