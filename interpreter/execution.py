@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
@@ -15,7 +14,7 @@ from interpreter.logs import log
 from interpreter.messages import Mailbox
 from interpreter.operators import Answer
 from interpreter.program import Program
-from interpreter.saga import Group
+from interpreter.saga import Entry, Group
 from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
@@ -103,6 +102,7 @@ class Execution:
         self.mailbox = mailbox
         self.token = Token(None)
         self.saga: list[dict[str, Any]] = []
+        self.undoing: set[Entry] = set()
         self.suspensions: list[Suspension] = []
         self.answers: list[dict[str, Any]] = []  # what operators answered, and who, and why
         self.deferred: list[Timer] = []
@@ -116,7 +116,6 @@ class Execution:
         self._sent = 0
         self._sent_at = 0
         self._behind: dict[Join, None] = {}
-        self._undoing = 0
         names = {
             "input": input,
             "error": None,
@@ -344,9 +343,27 @@ class Execution:
         for join in tuple(self._behind):
             if group.contains(join.group):
                 join.close()
-        while any(group.contains(join.group) for join in self._behind):
+        await self._shielded(
+            lambda: not any(group.contains(join.group) for join in self._behind), "behind"
+        )
+
+    def settled(self, entry: Entry) -> bool:
+        """Whether an act is not in flight, and nobody is undoing it."""
+        return entry.status != "registered" and entry not in self.undoing
+
+    def undone(self, entry: Entry) -> None:
+        """Notes that something has been undone."""
+        self.undoing.discard(entry)
+        self.wake(("undone",))
+
+    async def undone_elsewhere(self, entry: Entry) -> None:
+        """Waits until somebody else has undone what they own."""
+        await self._shielded(lambda: entry not in self.undoing, "undone")
+
+    async def _shielded(self, ready: Callable[[], bool], key: str) -> None:
+        while not ready():
             shielded = self.act.inner(token=Token(None))
-            await self.woken(shielded, self.rec, [("behind",)], self.rec.status)
+            await self.woken(shielded, self.rec, [(key,)], self.rec.status)
 
     async def all_ended(self, act: Act, rec: Rec) -> None:
         """Waits for the losers that run on."""
@@ -406,15 +423,6 @@ class Execution:
         ]
         workflow.set_current_details("\n".join(lines))
 
-    @contextmanager
-    def compensating(self) -> Generator[None]:
-        """While something is undone."""
-        self._undoing += 1
-        try:
-            yield
-        finally:
-            self._undoing -= 1
-
     @property
     def phase(self) -> str:
         """What the run is doing, or how it ended."""
@@ -422,4 +430,4 @@ class Execution:
             return self.status
         if self.suspensions:
             return "suspended"
-        return "compensating" if self._undoing else "running"
+        return "compensating" if self.undoing else "running"

@@ -250,18 +250,21 @@ class Node:
             output = await self._undoable(self.undo, act, rec)
         if self.pivot and rec.status != "caught":
             # The point of no return: from here on nothing before it is undone.
-            act.execution.act.group.extract(lambda entry: entry.status != "registered")
+            act.execution.act.group.drop(act.execution.settled)
         return output
 
     async def _set_variables(self, act: Act, rec: Rec) -> None:
-        assert act.variables is not None and act.parent is not None
+        while act.variables is None:  # the act that has them is round the edge and the tries
+            assert act.parent is not None
+            act = act.parent
+        assert act.parent is not None
         for name, value in self.variables:
             act.variables[name] = await evaluate(act.parent, rec, value)
 
     async def _undoable(self, undo: Undo, act: Act, rec: Rec) -> Any:
         """A step whose own compensation stands for all that was done in it, once it completed."""
         entry = Entry(self, undo, act, rec.path, None)
-        inside = act.group.open()
+        inside = act.group.open(parallel=self.undo_parallel)
         try:
             output = await self._edged(act.inner(group=inside), rec)
         except Answered as answered:
@@ -275,7 +278,7 @@ class Node:
     def _stand_for(self, entry: Entry, inside: Group, output: Any) -> None:
         """Puts a completed block's own entry in the place of those inside it."""
         # What is in flight is of a join whose losers run on: it stays.
-        inside.extract(lambda one: one.status != "registered")
+        inside.drop(entry.act.execution.settled)
         entry.status = "completed"
         entry.output = output
         inside.members.append(entry)
@@ -407,7 +410,8 @@ class Node:
             return await self.run(act, rec)
         outside = act.group
         while True:
-            inside = act.inner(group=outside.open(), names={"attempt": rec.attempt})
+            group = outside.open(parallel=self.undo_parallel)
+            inside = act.inner(group=group, names={"attempt": rec.attempt})
             if rec.attempt > 1:
                 if self.variables:
                     await self._set_variables(act, rec)

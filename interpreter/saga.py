@@ -1,14 +1,15 @@
 """The saga log: what was done and may have to be undone, and the undoing.
 
 A tree of groups. A sequence is undone from its end; the members of a parallel group are
-undone at the same time, the last started first. An entry is taken out before it is undone:
-undoing is shielded and never begins twice.
+undone at the same time, the last started first. An undoing owns what it is about before it
+begins, is shielded, and takes each entry out once it is undone. Another undoing that comes upon
+such an entry waits for it: nothing is undone twice, and nothing before its turn.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,14 @@ class Group:
                 del self.members[index]
                 return
 
+    def entries(self) -> Iterator[Entry]:
+        """All entries in it, in the order of registration."""
+        for member in self.members:
+            if isinstance(member, Group):
+                yield from member.entries()
+            else:
+                yield member
+
     def empty(self) -> bool:
         """Whether there is nothing to undo."""
         return all(isinstance(m, Group) and m.empty() for m in self.members)
@@ -131,25 +140,16 @@ class Group:
             return True
         return any(isinstance(m, Group) and m.contains(group) for m in self.members)
 
-    def extract(self, wanted: Callable[[Entry], bool]) -> Group:
-        """Takes entries out, into a tree of the same shape.
-
-        Groups that steps are still working in stay where they are.
-        """
-        chosen = Group(self.parallel, self.limit)
+    def drop(self, gone: Callable[[Entry], bool]) -> None:
+        """Takes entries out that are not undone any more."""
         kept: list[Entry | Group] = []
         for member in self.members:
             if isinstance(member, Group):
-                part = member.extract(wanted)
-                if part.members:
-                    chosen.members.append(part)
-                kept.append(member)
-            elif wanted(member):
-                chosen.members.append(member)
-            else:
-                kept.append(member)
-        self.members[:] = kept
-        return chosen
+                member.drop(gone)
+            elif gone(member):
+                continue
+            kept.append(member)
+        self.members = kept
 
 
 async def unwind(
@@ -158,57 +158,84 @@ async def unwind(
     limit: Duration | None,
     error: dict[str, Any] | None,
     group: Group | None = None,
+    wanted: Callable[[Entry], bool] | None = None,
 ) -> None:
-    """Undoes all that is in a group, shielded from cancellation.
+    """Undoes what is in a group, shielded from cancellation.
 
     Args:
         act: The act of the block at whose edge it happens.
         rec: The block's record.
         limit: How long it may take as a whole.
         error: What happened, as `error` for the compensations; None for a cancellation.
-        group: What to undo; it is empty afterwards. The act's own where none is given.
+        group: What to undo. The act's own where none is given.
+        wanted: What of it, for a `rollback`: steps may be at work in it. All where not given:
+            then what is in flight settles first, and the group is empty afterwards.
     """
     execution = act.execution
     group = act.group if group is None else group
-    await execution.settle(group)
-    if group.empty():
+    if wanted is None:
+        await execution.settle(group)
+    entries = frozenset(filter(wanted or _any, group.entries()))
+    if entries:
+        # Whatever is wrong with the limit: undoing is not lost for it.
+        seconds = LONGEST_UNDO if limit is None else limit.seconds_or(act, LONGEST_UNDO)
+        shield = Token(None, execution.clock() + seconds)
+        owned = entries.difference(execution.undoing)
+        execution.undoing |= owned
+        await _Unwinding(execution, shield, error, entries, owned).undo_group(group)
+    if wanted is None:
         group.members.clear()
-        return
-    # Whatever is wrong with the limit: undoing is not lost for it.
-    seconds = LONGEST_UNDO if limit is None else limit.seconds_or(act, LONGEST_UNDO)
-    shield = Token(None, execution.clock() + seconds)
-    with execution.compensating():
-        await _Unwinding(execution, shield, error).undo_group(group)
+
+
+def _any(_: Entry) -> bool:
+    return True
 
 
 @dataclass(slots=True)
 class _Unwinding:
-    """An undoing as a whole."""
+    """An undoing as a whole.
+
+    Args:
+        execution: The run.
+        shield: What it runs in; its deadline bounds it.
+        error: What happened.
+        entries: What has to be undone when it ends.
+        owned: What of that it undoes itself. The rest others are undoing already.
+    """
 
     execution: Execution
     shield: Token
     error: dict[str, Any] | None
+    entries: frozenset[Entry]
+    owned: frozenset[Entry]
     halted: bool = False
 
     async def undo_group(self, group: Group) -> None:
-        # What is being undone is taken out before: nobody else may begin to undo it too.
+        members = [one for one in reversed(group.members) if self.concerns(one)]
+
+        async def undo(index: int) -> None:
+            await self.undo(members[index], group)
+
         if group.parallel:
-            members = list(reversed(group.members))
-            group.members.clear()
-
-            async def undo(index: int) -> None:
-                await self.undo(members[index])
-
             await in_lanes(self.execution, len(members), group.limit or len(members), undo)
             return
-        while group.members:
-            await self.undo(group.members.pop())
+        for index in range(len(members)):
+            await undo(index)
 
-    async def undo(self, member: Entry | Group) -> None:
+    def concerns(self, member: Entry | Group) -> bool:
+        if isinstance(member, Group):
+            return any(map(self.concerns, member.members))
+        return member in self.entries
+
+    async def undo(self, member: Entry | Group, group: Group) -> None:
         if isinstance(member, Group):
             await self.undo_group(member)
-        else:
+        elif member in self.owned:
             await self.undo_entry(member)
+            group.remove(member)
+            self.execution.undone(member)
+        else:
+            await self.execution.undone_elsewhere(member)
 
     async def undo_entry(self, entry: Entry) -> None:
         """Undoes an act, and writes down how it went."""

@@ -77,6 +77,7 @@ class RootNode(Node):
 
     async def finish(self, act: Act, rec: Rec) -> None:
         await act.execution.all_ended(act, rec)
+        act.token.check()  # the last act may have completed although it was cancelled
 
 
 class SwitchNode(Node):

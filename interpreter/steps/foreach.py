@@ -29,6 +29,8 @@ class ForeachNode(Node):
         self.item_name = step.as_
         self.index_name = step.index_as
         self.concurrency = step.concurrency or 1
+        at_once = self.undo_parallel and step.concurrency is None
+        self.undone_together = 0 if at_once else self.concurrency
         self.rule = JoinRule(step, step.tolerated_failures)
         self.collect = compiler.template(step.collect) if step.has("collect") else None
         self.body = compiler.steps(step.do, self, fresh=True, prefix="")
@@ -48,7 +50,8 @@ class ForeachNode(Node):
         async def iterate(index: int, member: Act) -> Any:
             return await self._iterate(member, rec, index, items[index])
 
-        join = Join(act, rec, len(items), self.concurrency, self.rule, iterate)
+        together = self.undone_together
+        join = Join(act, rec, len(items), self.concurrency, self.rule, iterate, together)
         await join.run()
         return join.outputs
 

@@ -52,7 +52,9 @@ class Member:
     token: Token
     group: Group
     ended: bool = False
+    stopped: bool = False  # for a sibling's sake
     won: bool = False
+    stays: bool = False  # what it did is not undone when the step ends
 
 
 class Join:
@@ -69,6 +71,7 @@ class Join:
         rule: How their ends become one.
         body: Runs a member in an act of its own; gives its output. One that gives `CUT` was
             left by a `break`: no more members are begun.
+        undo_limit: How many are undone at the same time; 0 for all. `limit` where not given.
     """
 
     CUT: Any = object()
@@ -81,6 +84,7 @@ class Join:
         limit: int,
         rule: JoinRule,
         body: Callable[[int, Act], Awaitable[Any]],
+        undo_limit: int | None = None,
     ) -> None:
         self.act = act
         self.rec = rec
@@ -97,7 +101,8 @@ class Join:
         self.leaving: Leaving | None = None
         self.closed = False  # no more members are begun
         self.cut = False  # a `break` says that those that did not begin are not needed
-        self.group = act.group.open(parallel=True, limit=limit)
+        self.undo_limit = limit if undo_limit is None else undo_limit
+        self.group = act.group.open(parallel=True, limit=self.undo_limit)
         self.decided = act.execution.future()
         self.settled = False
 
@@ -135,11 +140,8 @@ class Join:
 
     async def _result(self) -> list[int]:
         enough = self.error_counts() is None and (self.cut or self.won >= self.needed)
-        if self.leaving is None and self.act.token.stop is None and enough:
-            # What failed but was tolerated, and who lost, is not in the result: it is undone.
-            await self._undo(lambda member: member.ended and not member.won)
-        elif self.leaving is not None:
-            await self._undo(lambda member: _was_stopped(member))
+        if self.leaving is not None or (self.act.token.stop is None and enough):
+            await self._undo_losers()
         if not self.group.members:
             self.act.group.remove(self.group)
         if self.leaving is not None:
@@ -153,13 +155,13 @@ class Join:
         """The error that the step fails with, if too many members failed."""
         return self.error if self.count - self.failed < self.needed else None
 
-    async def _undo(self, chosen: Callable[[Member], bool]) -> None:
-        losers = Group(parallel=True, limit=self.limit)
-        for member in self.members.values():
-            if chosen(member) and member.group.members:
-                self.group.remove(member.group)
-                losers.members.append(member.group)
-        await unwind(self.act, self.rec, self.rec.node.undo_limit, None, losers)
+    async def _undo_losers(self) -> None:
+        """Undoes who lost, and what failed but was tolerated: nothing comes of it."""
+        losers = [one.group for one in self.members.values() if one.ended and not one.stays]
+        group = Group(True, self.undo_limit, [one for one in losers if one.members])
+        await unwind(self.act, self.rec, self.rec.node.undo_limit, None, group)
+        for loser in losers:
+            self.group.remove(loser)
 
     async def _member(self, index: int) -> None:
         if self.closed or self.act.token.stop is not None:
@@ -174,6 +176,8 @@ class Join:
         except (StepError, Stopped, Leaving) as raised:
             ending = raised
         member.ended = True
+        # Once it is decided who did not win is a loser that ran on.
+        member.stays = self.rule.finishes and self.decided.done() and not member.stopped
         token.close()
         match ending:
             case None:
@@ -188,12 +192,12 @@ class Join:
             self.group.remove(member.group)
 
     def _succeeded(self, index: int, member: Member, output: Any) -> None:
-        if _was_stopped(member) or (not self.rule.all and self.won >= self.needed):
+        if member.stopped or (not self.rule.all and self.won >= self.needed):
             return  # it came too late: a loser that completed all the same
         if output is Join.CUT:
             self.closed = self.cut = True
             output = None
-        member.won = True
+        member.won = member.stays = True
         self.won += 1
         self.outputs[index] = output
         if not self.rule.all and self.won >= self.needed and not self.rule.waits_for_all:
@@ -203,12 +207,13 @@ class Join:
                 self._stop()
 
     def _left(self, leaving: Leaving, member: Member) -> None:
-        if self.leaving is None and not self.decided.done() and not _was_stopped(member):
+        if self.leaving is None and not self.decided.done() and not member.stopped:
             self.leaving = leaving
+            member.stays = True
             self.close()
 
     def _failed(self, error: StepError, member: Member) -> None:
-        if _was_stopped(member) or self.decided.done():
+        if member.stopped or self.decided.done():
             return  # it was cancelled, or nobody waits for it any more
         self.failed += 1
         if self.error is None:
@@ -224,10 +229,5 @@ class Join:
     def _stop(self) -> None:
         for member in self.members.values():
             if not member.ended:
+                member.stopped = True
                 member.token.cancel("sibling")
-
-
-def _was_stopped(member: Member) -> bool:
-    """Whether it was stopped for a sibling's sake."""
-    stop = member.token.stop
-    return stop is not None and stop.target is member.token

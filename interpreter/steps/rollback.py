@@ -32,8 +32,7 @@ class RollbackNode(Node):
                 return False  # in flight in another branch: never undone before it settled
             return self.targets is None or any(_belongs(entry, id, act) for id in self.targets)
 
-        chosen = execution.act.group.extract(wanted)
-        await unwind(act, rec, self.undo_limit, None, chosen)
+        await unwind(act, rec, self.undo_limit, None, execution.act.group, wanted)
         return None
 
 

@@ -11,8 +11,8 @@ import pytest
 def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A SQLite file that is not there yet, named to every example."""
     file = tmp_path / "example.sqlite"
-    for name in ("EXPENSE_DB", "PRINT_DB", "QUORUM_DB"):
+    for name in ("BANK_DB", "EXPENSE_DB", "PRINT_DB", "QUORUM_DB", "TRIP_DB"):
         monkeypatch.setenv(name, str(file))
-    for name in ("PRINT_URL", "FAN_OUT_DELAY"):
+    for name in ("BANK_DELAY", "FAN_OUT_DELAY", "PRINT_URL", "TRIP_DELAY"):
         monkeypatch.delenv(name, raising=False)
     return file

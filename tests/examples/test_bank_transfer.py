@@ -32,10 +32,8 @@ async def stage(server: WorkflowEnvironment) -> AsyncIterator[Example]:
 
 
 @pytest.fixture(autouse=True)
-def books(db: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def books(db: Path) -> Path:
     """Books that are not there yet."""
-    monkeypatch.setenv("BANK_DB", str(db))
-    monkeypatch.delenv("BANK_DELAY", raising=False)
     return db
 
 

@@ -34,10 +34,8 @@ async def virtual(runner: Runner) -> AsyncIterator[Example]:
 
 
 @pytest.fixture(autouse=True)
-def book(db: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def book(db: Path) -> Path:
     """A book with what there is to sell, and nothing sold."""
-    monkeypatch.setenv("TRIP_DB", str(db))
-    monkeypatch.delenv("TRIP_DELAY", raising=False)
     with module("trip-booking").opened():
         pass
     return db

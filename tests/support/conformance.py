@@ -33,6 +33,7 @@ from temporalio.worker import Worker
 
 from dsl.durations import format_duration, parse_duration
 from dsl.loader import load_text
+from dsl.model.definition import Definition
 from dsl.source import Source
 from dsl.syntax import compose
 from interpreter.activities import ActivityContextInterceptor, idempotency_key
@@ -40,10 +41,11 @@ from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
 from interpreter.headers import HeaderInterceptor
 from interpreter.operators import ANSWER
+from interpreter.testing import Observation, Unsupported, check, read_history
 from interpreter.workflow import DslWorkflow
 from tests.support.servers import fetch, persistent, replay
 
-__all__ = ["Case", "Runner", "read_cases"]
+__all__ = ["Call", "Case", "Observed", "Runner", "read_cases"]
 
 TASK_QUEUE = "conformance"
 _PATIENCE = 20.0
@@ -107,6 +109,16 @@ class Call:
     ended: float | None = None
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A run that has ended, for the reference model."""
+
+    definition: Definition
+    observation: Observation
+    history: WorkflowHistory
+    calls: list[Call]
+
+
 @dataclass
 class World:
     """What the activities of a run answer, and what they were asked."""
@@ -134,6 +146,10 @@ def read_cases(folder: Path) -> list[Case]:
     names = [case.id for case in cases]
     assert len(names) == len(set(names)), "two cases have the same name"
     return cases
+
+
+def _step(fault: dict[str, Any]) -> str:
+    return str(fault["step"])
 
 
 class Runner:
@@ -189,11 +205,15 @@ class Runner:
         if "delay" in mock:
             await asyncio.sleep(parse_duration(mock["delay"]) or 0)
         if "block" in mock:
-            # Works until it is cancelled; `block: completes` then answers all the same.
+            # Works until it is cancelled; `block: completes` then answers all the same. With
+            # `at_most` it answers after that time, cancelled or not.
             try:
-                while True:
-                    activity.heartbeat()
-                    await asyncio.sleep(0.02)
+                async with asyncio.timeout(parse_duration(mock.get("at_most", "1h"))):
+                    while True:
+                        activity.heartbeat()
+                        await asyncio.sleep(0.02)
+            except TimeoutError:
+                pass
             except asyncio.CancelledError:
                 if mock["block"] != "completes":
                     raise
@@ -232,21 +252,55 @@ class Runner:
                 await self._check_suspended(handle, expect, world)
             else:
                 await self._check_end(handle, expect, world)
+                with contextlib.suppress(Unsupported):
+                    observed = await self._observed(name, handle, data)
+                    violations = check(observed.definition, observed.observation)
+                    assert not violations, "\n".join(map(str, violations))
         history = await fetch(handle)
         await replay(history)
         return history
 
-    async def observe(self, case: Case) -> tuple[str, list[Call]]:
-        """Runs a case and its replay, whatever comes of it; gives its status and its calls."""
+    async def observe(self, case: Case) -> Observed:
+        """Runs a case, whatever comes of it. Many may run at the same time.
+
+        It may be cancelled at `{after: 1h}`, or at `{calls: 3}`: once so many calls were made.
+        """
         name = self._load(case)
-        async with asyncio.timeout(_PATIENCE):
-            handle = await self._start(name, case.data)
+        data = dict(case.data)
+        cancel = data.pop("cancel", None)
+        async with asyncio.timeout(3 * _PATIENCE):
+            handle = await self._start(name, data)
+            with contextlib.suppress(RPCError):  # it may have ended before
+                await self._cancel(handle, name, cancel)
             await self._skip(handle)
             with contextlib.suppress(WorkflowFailureError):
                 await persistent(handle.result)
-            state = await handle.query("status")
-        await replay(await fetch(handle))
-        return state["status"], self.worlds[name].calls
+            return await self._observed(name, handle, data)
+
+    async def _cancel(
+        self, handle: WorkflowHandle[Any, Any], name: str, cancel: dict[str, Any] | None
+    ) -> None:
+        if cancel is None:
+            return
+        if "calls" not in cancel:
+            await self.server.fast_forward(handle, parse_duration(cancel["after"]))
+        else:
+            skipping = asyncio.create_task(self._skip(handle))
+            calls = self.worlds[name].calls
+            while len(calls) < cancel["calls"] and not skipping.done():
+                await asyncio.sleep(0.005)
+            skipping.cancel()
+        await handle.cancel()
+
+    async def _observed(
+        self, name: str, handle: WorkflowHandle[Any, Any], data: dict[str, Any]
+    ) -> Observed:
+        report: dict[str, Any] = await handle.query("status")
+        history = await fetch(handle)
+        input = data.get("input", {})
+        observation = read_history(history.to_json_dict(), report, input)
+        definition = (await self.store.get(name)).definition
+        return Observed(definition, observation, history, self.worlds[name].calls)
 
     def _load(self, case: Case) -> str:
         """Makes the definitions of a case known; gives the name of the first."""
@@ -324,7 +378,7 @@ class Runner:
             state: dict[str, Any] = await handle.query("status")
             faults = [{"step": s["step"], "fault": s["fault"]} for s in state.get("suspended", [])]
             try:
-                assert faults == expect["suspended"], state
+                assert sorted(faults, key=_step) == sorted(expect["suspended"], key=_step), state
                 self._check_state(state, expect, world)
                 held += 1
             except AssertionError:

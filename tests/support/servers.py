@@ -73,8 +73,8 @@ async def fetch(handle: WorkflowHandle[Any, Any]) -> WorkflowHistory:
     return await persistent(handle.fetch_history)
 
 
-async def replay(history: WorkflowHistory) -> None:
-    """Replays a history from an empty cache, a year later.
+async def replay(*histories: WorkflowHistory) -> None:
+    """Replays histories from an empty cache, a year later.
 
     Raises:
         Exception: if the interpreter does not do again what it did.
@@ -85,8 +85,13 @@ async def replay(history: WorkflowHistory) -> None:
         workflows=[DslWorkflow, DefinitionEntity, DeploymentWorkflow, CatalogueWorkflow],
         interceptors=[HeaderInterceptor()],
     )
+
+    async def each() -> AsyncIterator[WorkflowHistory]:
+        for history in histories:
+            yield history
+
     with mock.patch("time.time", lambda: later):
-        await replayer.replay_workflow(history)
+        await replayer.replay_workflows(each())
 
 
 async def replay_all(client: Client) -> int:
