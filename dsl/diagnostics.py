@@ -115,6 +115,7 @@ DSL504 error   rollback of a step without a compensation
 DSL505 warning a signal that nobody waits for
 DSL506 warning an error type that nothing raises
 DSL507 warning a long attempt without heartbeats
+DSL508 error   a wait for a signal that has a handler
 DSL601 warning a compensation that reads an output there may not be
 DSL602 warning a compensation after the point of no return
 DSL603 warning a finite retry after the point of no return

@@ -99,7 +99,8 @@ class Fault(Exception):
     """What is no error of the workflow's world: `catch` never sees it.
 
     Args:
-        type: `ExpressionFailed UnregisteredActivity InvalidArguments InvalidResult LimitExceeded`.
+        type: `ExpressionFailed UnregisteredActivity UnregisteredSearchAttribute InvalidArguments
+            InvalidResult LimitExceeded`.
         message: What is wrong and how to mend it.
         ran: Whether the act of the step may have happened all the same.
     """

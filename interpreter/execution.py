@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import workflow
 
 from interpreter.errors import Answered, Fault, Returning, StepError
+from interpreter.handlers import Handlers
 from interpreter.logs import log
 from interpreter.messages import Mailbox
 from interpreter.operators import Answer
@@ -109,6 +110,7 @@ class Execution:
         self.status = "running"
         self.error: StepError | None = None
         self.rec = Rec(program.root, "")
+        self.attribute_types: dict[str, str] = {}  # of search attributes, by name
         self.watched: dict[tuple[str, ...], list[Callable[[], object]]] = {}
         self.burst = 0  # steps since something was waited for
         self._bursts = 0
@@ -130,7 +132,9 @@ class Execution:
         }
         self.act = Act(self, None, {}, "", self.token, Group(), names)
         self.done: asyncio.Future[Any] = self.future()
-        mailbox.open(program.signals)
+        early = mailbox.open(program.signals)
+        has_any = program.handlers or program.updates or program.queries or early
+        self.handlers = Handlers(self, early) if has_any else None
         log(self, logging.INFO, "started")
         self.spawn(self._main)
 
@@ -148,6 +152,8 @@ class Execution:
             self.error = error
             self.rec.error = error.data()
             self.status = "failed"
+        if self.handlers is not None:
+            self.handlers.end()
         self.rec.ended = self.clock()
         outcomes = [entry["compensation"] for entry in self.saga]
         if self.status != "completed" and "failed" in outcomes:
@@ -204,6 +210,11 @@ class Execution:
         """
         while self._pending >= _MOST_PENDING:
             await self.woken(act, rec, [("slot",)])
+        await self.carry(act, rec, size)
+        self._pending += 1
+
+    async def carry(self, act: Act, rec: Rec, size: int) -> None:
+        """Waits until the workflow task may carry so many bytes more."""
         length = workflow.info().get_current_history_length()
         if length != self._sent_at:
             self._sent_at, self._sent = length, 0
@@ -211,7 +222,10 @@ class Execution:
             await self.pause(act, rec, 0.001, "a task may not carry more")
             self._sent_at, self._sent = workflow.info().get_current_history_length(), 0
         self._sent += size
-        self._pending += 1
+
+    def reached(self) -> None:
+        """Notes that something came from outside: what goes on is no endless computation."""
+        self._bursts = 0
 
     def release(self) -> None:
         """Notes that an activity has settled."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-__all__ = ["MOST_KEPT", "Mailbox", "Message", "SignalType"]
+__all__ = ["MOST_KEPT", "Early", "Mailbox", "Message", "PayloadType", "SignalType"]
 
 
 MOST_KEPT = 10_000
@@ -16,16 +18,14 @@ MOST_KEPT = 10_000
 _MOST_NAMES = 100
 
 
-class SignalType:
-    """A declared signal.
+class PayloadType:
+    """What a message may carry.
 
     Args:
-        name: Its name.
         schema: JSON Schema of its payload, or None for anything.
     """
 
-    def __init__(self, name: str, schema: dict[str, Any] | None) -> None:
-        self.name = name
+    def __init__(self, schema: dict[str, Any] | None) -> None:
         # An empty registry: nothing is ever fetched.
         self._validator = (
             None if schema is None else Draft202012Validator(schema, registry=Registry())
@@ -41,6 +41,36 @@ class SignalType:
             )
         except RecursionError:  # nested without end against a schema that refers to itself
             return False
+
+
+class SignalType(PayloadType):
+    """A declared signal.
+
+    Args:
+        name: Its name.
+        schema: JSON Schema of its payload, or None for anything.
+        handled: Whether it has a handler: then it is not kept for waits.
+    """
+
+    def __init__(self, name: str, schema: dict[str, Any] | None, handled: bool = False) -> None:
+        super().__init__(schema)
+        self.name = name
+        self.handled = handled
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A message that came before it could be handled.
+
+    Args:
+        name: Its name.
+        payload: Its payload.
+        waiter: What an update waits for; None for a signal.
+    """
+
+    name: str
+    payload: Any
+    waiter: asyncio.Future[None] | None = None
 
 
 class Message:
@@ -71,7 +101,7 @@ class Mailbox:
         self.refused: dict[str, int] = {}
         self.reasons: dict[str, str] = {}
         self._kept: dict[int, Message] = {}
-        self._early: list[tuple[str, Any]] | None = []
+        self._early: list[Early] | None = []
         self._types: dict[str, SignalType] = {}
 
     @property
@@ -82,29 +112,53 @@ class Mailbox:
             counts[message.name] = counts.get(message.name, 0) + 1
         return counts
 
-    def open(self, types: dict[str, SignalType]) -> None:
-        """Tells what was declared, and takes what came before."""
-        early, self._early, self._types = self._early or [], None, types
-        for name, payload in early:
-            self.deliver(name, payload)
+    def open(self, types: dict[str, SignalType]) -> list[Early]:
+        """Tells what was declared, and takes what came before.
 
-    def deliver(self, name: str, payload: Any) -> None:
-        """Keeps a signal; counts one that is unknown or does not fit."""
+        Returns:
+            What of that is for handlers, in the order of arrival.
+        """
+        early, self._early, self._types = self._early or [], None, types
+        return [one for one in early if one.waiter or self.deliver(one.name, one.payload)]
+
+    def waiter(self) -> asyncio.Future[None]:
+        """What an update waits for that comes before the definition is known."""
+        assert self._early is not None
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._early.append(Early("", None, waiter))
+        return waiter
+
+    def turn_away(self, error: Exception) -> bool:
+        """Fails the updates that wait for a definition; says whether there are any."""
+        waiters = [one.waiter for one in self._early or [] if one.waiter]
+        for waiter in waiters:
+            waiter.set_exception(error)
+        return bool(waiters)
+
+    def deliver(self, name: str, payload: Any) -> bool:
+        """Keeps a signal; counts one that is unknown or does not fit.
+
+        Returns:
+            Whether it is to be handled now, and was not kept.
+        """
         if self._early is not None:
-            self._early.append((name, payload))
-            return
+            self._early.append(Early(name, payload))
+            return False
         declared = self._types.get(name)
         if declared is None:
             self.refuse(name, "it is not declared")
-            return
-        if len(self._kept) >= MOST_KEPT:
+            return False
+        if len(self._kept) >= MOST_KEPT and not declared.handled:
             self.refuse(name, f"{MOST_KEPT:,} are waiting already")
-            return
+            return False
         if not declared.fits(payload):
             self.refuse(name, "its payload is not what was declared")
-            return
+            return False
+        if declared.handled:
+            return True
         self.arrived += 1
         self._kept[self.arrived] = Message(self.arrived, name, payload)
+        return False
 
     def refuse(self, name: str, why: str) -> None:
         """Counts a signal that is not kept, and notes why."""

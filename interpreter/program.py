@@ -11,6 +11,7 @@ from dsl.expressions import Expression, Template, parse, parse_template
 from dsl.model.common import BodyStep, Catch, Compensation, StepBase
 from dsl.model.definition import Definition
 from interpreter.evaluation import Duration
+from interpreter.handlers import compiled
 from interpreter.messages import SignalType
 from interpreter.nodes import Clause, Edge, Node, Place, sequence
 from interpreter.saga import Undo
@@ -211,10 +212,14 @@ class Program:
         self.digest = digest
         self.revision = revision
         self.suspends = definition.on_fault != "fail"
+        self.definition = definition
         self.signals = {
-            name: SignalType(name, signal.payload) for name, signal in definition.signals.items()
+            name: SignalType(name, signal.payload, bool(signal.do))
+            for name, signal in definition.signals.items()
         }
         compiler = Compiler()
         with compiler.block(definition.compensation):
             self.root = RootNode(definition, compiler)
+            self.handlers, self.updates = compiled(definition, compiler, self.root)
+        self.queries = {name: compiler.template(q) for name, q in definition.queries.items()}
         self.nodes = compiler.nodes

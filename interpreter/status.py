@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from interpreter.execution import Execution
+from interpreter.handlers import HandlerNode
 from interpreter.nodes import Node
 from interpreter.scope import Act, Rec
 from interpreter.steps.activity import ActivityNode
@@ -26,6 +27,8 @@ def status(execution: Execution) -> dict[str, Any]:
         for clause in root.edge.clauses:
             steps += _steps(clause.body, execution.act, begun=True)
         steps += _steps(root.edge.cleanup, execution.act, begun=True)
+    if execution.handlers is not None:
+        steps += [_step(*one) for one in execution.handlers.shown()]
     state: dict[str, Any] = {
         "definition": program.name,
         "revision": program.revision,
@@ -98,7 +101,7 @@ def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
         for _, body, _ in node.cases:
             if any(n.key in act.recs and act.recs[n.key].status != "skipped" for n in body):
                 inner += _steps(body, act)
-    elif isinstance(node, DoNode) and rec.status != "skipped":
+    elif isinstance(node, DoNode | HandlerNode) and rec.status != "skipped":
         inner += _steps(node.body, act)
     if node.edge is not None:
         for clause in node.edge.clauses:

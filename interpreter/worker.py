@@ -56,7 +56,7 @@ def make_worker(
         client,
         task_queue=task_queue,
         workflows=[DslWorkflow],
-        activities=[*registry.callables(), Resolver(store).resolve],
+        activities=[*registry.callables(), *Resolver(store).activities],
         activity_executor=ThreadPoolExecutor(activity_threads, "activity"),
         debug_mode=INLINE,
         interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],

@@ -12,21 +12,28 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
-from dsl.model.definition import Definition
+from dsl.diagnostics import did_you_mean
+from dsl.expressions import ExpressionError
+from dsl.model.definition import Definition, canonical
 from interpreter import operators
 from interpreter.definitions.resolver import ENGINE, RESOLVE
-from interpreter.errors import legible
+from interpreter.errors import Fault, legible
 from interpreter.execution import Execution
+from interpreter.handlers import refusal, unknown_update
 from interpreter.messages import Mailbox
-from interpreter.payloads import value_of
+from interpreter.payloads import payload, value_of
 from interpreter.program import Program
 from interpreter.status import status
 
 __all__ = ["DslWorkflow", "forget_programs"]
 
 _CACHED = 1000
+_QUERIES = ("status", "definition")
+"""What every run can be asked."""
 _MOST_REPORTED = 200
 """How many entries of the saga log a failure carries. `status` has them all."""
+_OF_A_RUN = frozenset(("input", "search_attributes"))
+"""What stands in a marker beside the definition, and may be another in the next run."""
 _by_text: dict[bytes, Program] = {}
 _by_digest: dict[tuple[str, str], Program] = {}
 
@@ -45,7 +52,7 @@ def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
     if program is None:
         definition = Definition.model_validate(content["definition"])
         program = _keep(_by_digest, key, Program(definition, *key))
-    if "input" not in content:
+    if not content.keys() & _OF_A_RUN:
         _keep(_by_text, pinned, program)
     return program, content
 
@@ -90,13 +97,14 @@ class DslWorkflow:
             wanted = _wanted(options)
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
-            self._refused = ApplicationError(message, type="InvalidInput", non_retryable=True)
-            raise self._refused from None
+            raise await self._refuse(refusal(message, "InvalidInput")) from None
         pinned = await self._pin(args, wanted)
         program, content = _program(pinned)
         if content is not None and "input" in content:
             value = content["input"]
         execution = self._execution = Execution(program, value, self._mailbox)
+        if content is not None:
+            execution.attribute_types = content.get("search_attributes", {})
         output = await self._ended(execution)
         if execution.status == "completed":
             return output
@@ -122,13 +130,19 @@ class DslWorkflow:
             )
         except ActivityError as error:
             if not isinstance(error.cause, ApplicationError):
+                self._mailbox.turn_away(refusal("the run did not begin", "Ending"))
                 raise
-            self._refused = error.cause
-            raise error.cause from None
+            raise await self._refuse(error.cause) from None
         except ApplicationError as error:
-            self._refused = error
-            raise
+            raise await self._refuse(error) from None
         return pinned.payload.data
+
+    async def _refuse(self, error: ApplicationError) -> ApplicationError:
+        """Notes why there is no run; updates that wait for it are told the same."""
+        self._refused = error
+        if self._mailbox.turn_away(error):
+            await asyncio.sleep(0)  # they answer before the run ends
+        return error
 
     async def _ended(self, execution: Execution) -> Any:
         """Waits for the end. This is the only task that asyncio ever cancels."""
@@ -143,15 +157,52 @@ class DslWorkflow:
                 execution.token.cancel("cancel")
 
     @workflow.signal(dynamic=True)
-    def _signal(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
+    async def _signal(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
         try:
-            payload = _decode(args[0]) if args else None
+            given = _decode(args[0]) if args else None
         except ValueError as error:  # it must not fail the task
             self._mailbox.refuse(name, legible(str(error), 200))
             return
-        self._mailbox.deliver(name, payload)
-        if self._execution is not None:
-            self._execution.wake(("signal", name))
+        handled = self._mailbox.deliver(name, given)
+        execution = self._execution
+        if execution is None:
+            return
+        if not handled:
+            execution.wake(("signal", name))
+        elif execution.handlers is not None:
+            await execution.handlers.signalled(name, given)
+
+    @workflow.update(dynamic=True)
+    async def _update(self, name: str, args: collections.abc.Sequence[RawValue]) -> Any:
+        given = _decode(args[0]) if args else None
+        execution = self._execution
+        if execution is None:
+            await self._mailbox.waiter()
+        elif execution.handlers is not None and not execution.handlers.opened:
+            await execution.handlers.waiter()
+        else:
+            assert execution.handlers is not None  # the validator saw to it
+            return payload(await execution.handlers.update(name, given), "the answer")
+        assert self._execution is not None and self._execution.handlers is not None
+        handlers = self._execution.handlers
+        handlers.check(name, given)
+        return payload(await handlers.update(name, given), "the answer")
+
+    @_update.validator
+    def _check_update(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
+        try:
+            given = _decode(args[0]) if args else None
+        except ValueError as error:
+            raise refusal(f"the payload cannot be read: {error}", "InvalidPayload") from None
+        if self._refused is not None:
+            raise refusal("the run did not begin", "Ending")
+        if self._execution is None:
+            return  # it is looked at when the definition is known
+        handlers = self._execution.handlers
+        if handlers is None:
+            raise unknown_update(name, {})
+        if handlers.opened:
+            handlers.check(name, given)
 
     @workflow.update(name=operators.ANSWER)
     def _answer(self, request: RawValue) -> dict[str, Any]:
@@ -164,6 +215,39 @@ class DslWorkflow:
             operators.accept(self._execution, operators.read(_decode(request)))
         except ValueError as error:
             raise ApplicationError(str(error), type="NotSuspended", non_retryable=True) from None
+
+    @workflow.query(dynamic=True)
+    def _query(self, name: str, args: collections.abc.Sequence[RawValue]) -> RawValue:
+        execution = self._begun()
+        template = execution.program.queries.get(name)
+        if template is None:
+            known = (*execution.program.queries, *_QUERIES)
+            there = ", ".join(f"`{one}`" for one in known)
+            hint = did_you_mean(name, known)
+            hint = f"; {hint}" if hint else ""
+            raise refusal(f"there is no query `{name[:100]}`{hint}; there are {there}", "NoQuery")
+        act = execution.handlers.seen() if execution.handlers is not None else None
+        if act is None:
+            raise refusal("the run has not begun yet", "NotBegun")
+        try:
+            return payload(template.evaluate(act), "the answer")
+        except (ExpressionError, Fault) as error:
+            text = f"`{name}` cannot be answered: {error}"
+            raise refusal(text, "ExpressionFailed") from None
+
+    @workflow.query(name="definition")
+    def _definition(self) -> RawValue:
+        program = self._begun().program
+        about = {"name": program.name, "revision": program.revision, "digest": program.digest}
+        content = json.loads(canonical(program.definition))
+        return payload(about | {"definition": content}, "the definition")
+
+    def _begun(self) -> Execution:
+        """The run, for a query about it."""
+        if self._execution is None:
+            why = "has not begun yet" if self._refused is None else "did not begin"
+            raise refusal(f"the run {why}", "NotBegun")
+        return self._execution
 
     @workflow.query(name="status")
     def _status(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dsl.check.report import Report
 from dsl.check.tree import Item, Tree
 from dsl.model.common import Catch
-from dsl.steps import ActivityStep, RaiseStep
+from dsl.steps import ActivityStep, RaiseStep, SendSignalStep
 from dsl.syntax import Mapping, locate
 
 __all__ = ["check_errors"]
@@ -19,6 +19,7 @@ _FAULTS = (
     "UnregisteredActivity",
     "InvalidArguments",
     "InvalidResult",
+    "UnregisteredSearchAttribute",
     "LimitExceeded",
 )
 _NEAR = 0.87
@@ -34,7 +35,9 @@ def check_errors(tree: Tree, report: Report) -> None:
     fails = tree.definition.on_fault == "fail"
     definition = tree.definition
     if definition.catch:
-        inside = list(tree.blocks[0].walk())
+        # The error of a signal's handler reaches the definition, that of an update's does not.
+        blocks = (block for block in tree.blocks if block.role in ("steps", "signal"))
+        inside = [item for block in blocks for item in block.walk()]
         timed = definition.timeout is not None
         _clauses(definition.catch, tree.document, inside, timed, raised, fails, report)
     for item in steps:
@@ -61,6 +64,7 @@ def _clauses(
             if type in here:
                 continue
             message, hint = f"nothing here raises `{type}`", None
+            known = (*_OURS, *(one for one in raised if one != type))
             if type in _FAULTS:
                 if fails:
                     continue
@@ -71,11 +75,11 @@ def _clauses(
                     continue
                 hint = "nothing in it has a `timeout`"
             elif anything:
-                near = _nearest(type, (*_OURS, *(one for one in raised if one != type)))
+                near = _nearest(type, known)
                 if near is None:
                     continue
                 hint = f"did you mean `{near}`?"
-            elif (near := _nearest(type, (*_OURS, *raised))) is not None:
+            elif (near := _nearest(type, known)) is not None:
                 hint = f"did you mean `{near}`?"
             node = locate(nodes, (index, "errors", place))[0]
             report.add("DSL506", message, node.span, hint)
@@ -84,6 +88,8 @@ def _clauses(
 def _raised(item: Item) -> Iterable[str]:
     if isinstance(item.step, RaiseStep) and "${" not in item.step.raise_:
         yield item.step.raise_
+    if isinstance(item.step, SendSignalStep):
+        yield "SignalFailed"
 
 
 def _may_raise_anything(item: Item) -> bool:

@@ -29,7 +29,7 @@ class Ids:
     Attributes:
         all: Where each id is defined.
         twice: Ids that stand twice: the id, where it stands again, and where it is defined.
-        inner: What those inside iterations and compensations are inside of.
+        inner: What those inside iterations, compensations and handlers are inside of.
         undoable: Those of steps that can be undone, or have such inside.
         changing: The variables that a step sets.
     """
@@ -79,6 +79,16 @@ def _name(node: Node) -> str:
     return f" of `{entry.value.data()}`" if entry is not None else ""
 
 
+def _handlers(messages: Mapping) -> list[tuple[Node, str | None]]:
+    """The lists of steps of the handlers of a definition."""
+    found: list[tuple[Node, str | None]] = []
+    for message in messages.entries:
+        steps = message.value.get("do") if isinstance(message.value, Mapping) else None
+        if steps is not None:
+            found.append((steps.value, f"the handler of `{message.name}`"))
+    return found
+
+
 def _step_lists(node: Node) -> list[tuple[Node, str | None]]:
     """The lists of steps directly in a step or a definition.
 
@@ -97,6 +107,8 @@ def _step_lists(node: Node) -> list[tuple[Node, str | None]]:
                 found.append((entry.value, "the iterations" if looping else None))
             case "compensate":
                 found.append((entry.value, "the compensation"))
+            case "signals" | "updates" if isinstance(entry.value, Mapping):
+                found += _handlers(entry.value)
             case "parallel" if isinstance(entry.value, Mapping):
                 found += [(branch.value, None) for branch in entry.value.entries]
             case "switch" | "catch" if isinstance(entry.value, SequenceNode):

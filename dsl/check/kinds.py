@@ -18,6 +18,7 @@ from dsl.expressions.types import (
     ANY,
     INT,
     NULL,
+    STRING,
     Field,
     list_of,
     object_of,
@@ -37,6 +38,8 @@ from dsl.steps import (
     RaiseStep,
     ReturnStep,
     RollbackStep,
+    SendSignalStep,
+    SetSearchAttributesStep,
     SetStep,
     SleepStep,
     SleepUntilStep,
@@ -100,6 +103,12 @@ def check_kind(walk: Walk, step: Step, node: Mapping, place: Place, alone: bool)
             return _wait_signal(walk, step, node, place)
         case SetStep():
             return _set(walk, step, node, place)
+        case SendSignalStep():
+            _send_signal(walk, step, node)
+            return NULL
+        case SetSearchAttributesStep():
+            _search_attributes(walk, node, place)
+            return NULL
         case ValueStep():
             return walk.report.template(child(node, "value"), place)
         case RollbackStep():
@@ -112,8 +121,9 @@ def check_kind(walk: Walk, step: Step, node: Mapping, place: Place, alone: bool)
                 walk.report.add("DSL408", message, entry.key.span)
             return ANY
         case ReturnStep():
-            if place.undoing or place.cleaning:
-                where = "a compensation" if place.undoing else "a `finally`"
+            if place.undoing or place.cleaning or place.handling:
+                where = "a `finally`" if place.cleaning else "the handler of a message"
+                where = "a compensation" if place.undoing else where
                 entry = node.get("return")
                 assert entry is not None
                 walk.report.add("DSL107", f"`return` cannot stand in {where}", entry.key.span)
@@ -263,10 +273,15 @@ def _wait_signal(walk: Walk, step: WaitSignalStep, node: Mapping, place: Place) 
     value = child(node, "wait_signal")
     names = step.wait_signal if isinstance(step.wait_signal, list) else [step.wait_signal]
     for index, name in enumerate(names):
-        if name not in walk.definition.signals:
+        declared = walk.definition.signals.get(name)
+        span = child(value, index).span if isinstance(value, SequenceNode) else value.span
+        if declared is None:
             hint = did_you_mean(name, walk.definition.signals) or "declare it under `signals`"
-            span = child(value, index).span if isinstance(value, SequenceNode) else value.span
             walk.report.add("DSL501", f"the signal `{name}` is not declared", span, hint)
+        elif declared.do:
+            message = f"the signal `{name}` has a handler: it is not kept for a wait"
+            hint = "let the handler set a variable, and wait for that with `wait_condition`"
+            walk.report.add("DSL508", message, span, hint)
     signals = [walk.definition.signals.get(name) for name in names]
     payload = union(
         ANY if signal is None or signal.payload is None else type_of(signal.payload)
@@ -289,6 +304,33 @@ def _set(walk: Walk, step: SetStep, node: Mapping, place: Place) -> Type:
             message = f"the variable `{entry.name}` is not declared"
             walk.report.add("DSL405", message, entry.key.span, hint)
     return found
+
+
+def _send_signal(walk: Walk, step: SendSignalStep, node: Mapping) -> None:
+    """What is sent to the workflow itself must be declared, as where it is waited for."""
+    itself = "${" in step.workflow_id and strip_braces(step.workflow_id)[0].strip()
+    if itself == "workflow.id" and step.send_signal not in walk.definition.signals:
+        hint = did_you_mean(step.send_signal, walk.definition.signals)
+        message = f"the signal `{step.send_signal}` is not declared"
+        span = child(node, "send_signal").span
+        walk.report.add("DSL501", message, span, hint or "declare it under `signals`")
+
+
+def _search_attributes(walk: Walk, node: Mapping, place: Place) -> None:
+    values = child(node, "set_search_attributes")
+    found = walk.report.template(values, place)
+    for entry in cast("Mapping", values).entries:
+        given = found.fields[entry.name].type if entry.name in found.fields else ANY
+        texts = given.items if given.is_only("list") else STRING
+        if given.is_only("object"):
+            message = "a search attribute cannot be an object"
+            hint = "it is a text, a number, true or false, a time, or a list of texts"
+        elif texts.kinds.isdisjoint(("string",)):
+            message = f"a list in a search attribute must be of texts, is of {texts}"
+            hint = "`[str(one) for one in ...]` makes texts of other values"
+        else:
+            continue
+        walk.report.add("DSL310", message, entry.value.span, hint)
 
 
 def _raising(walk: Walk, step: RaiseStep, node: Mapping) -> None:

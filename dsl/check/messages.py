@@ -23,7 +23,8 @@ def check_messages(tree: Tree, report: Report) -> None:
     if not awaited <= tree.definition.signals.keys():
         return  # a name that is wrong where it is waited for
     for entry in signals.value.entries:
-        if entry.name not in awaited:
+        if entry.name not in awaited and not tree.definition.signals[entry.name].do:
             message = f"nothing waits for the signal `{entry.name}`"
-            hint = f"`wait_signal: {entry.name}` takes it; without one it is kept and never read"
+            hint = f"`wait_signal: {entry.name}` takes it, or a `do` of its own; without either it "
+            hint += "is kept and never read"
             report.add("DSL505", message, entry.key.span, hint)

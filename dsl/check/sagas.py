@@ -18,6 +18,10 @@ def check_sagas(tree: Tree, report: Report) -> None:
     """Reports pivots among concurrent steps, and what does not fit behind a pivot."""
     for block in tree.blocks[:1]:
         _Pivot(tree, report).block(block)
+    for block in tree.blocks:
+        if block.role in ("signal", "update"):
+            for item in block.walk():
+                _concurrent(item, report)
     for item in tree.walk():
         concurrent = isinstance(item.step, ParallelStep) or (
             isinstance(item.step, ForeachStep) and (item.step.concurrency or 1) > 1

@@ -44,15 +44,16 @@ def check_schemas(document: Mapping, report: Report) -> None:
         root = given.value
         if _is_schema(root, report) and _parts(root, report, bounded=False):
             _defaults(root, report)
-    signals = document.get("signals")
-    if signals is None or not isinstance(signals.value, Mapping):
-        return
-    for signal in signals.value.entries:
-        payload = signal.value.get("payload") if isinstance(signal.value, Mapping) else None
-        if payload is None or not isinstance(payload.value, Mapping):
+    for key in ("signals", "updates"):
+        messages = document.get(key)
+        if messages is None or not isinstance(messages.value, Mapping):
             continue
-        if _is_schema(payload.value, report):
-            _parts(payload.value, report, bounded=True)
+        for message in messages.value.entries:
+            payload = message.value.get("payload") if isinstance(message.value, Mapping) else None
+            if payload is None or not isinstance(payload.value, Mapping):
+                continue
+            if _is_schema(payload.value, report):
+                _parts(payload.value, report, bounded=True)
 
 
 def _is_schema(node: Mapping, report: Report) -> bool:

@@ -9,7 +9,10 @@ from dsl.expressions import Scope, Type
 from dsl.expressions.facts import Facts
 from dsl.expressions.types import ANY
 
-__all__ = ["Condition", "Place", "Steps"]
+__all__ = ["MAIN", "Condition", "Place", "Steps"]
+
+MAIN = ("in", "definition")
+"""Identifies the condition that the steps of a definition have run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Steps:
 
     Attributes:
         all: Every id.
-        inner: What the ids inside iterations and compensations are inside of.
+        inner: What the ids inside iterations, compensations and handlers are inside of.
         outputs: The types of outputs.
         needs: The conditions under which each ran.
     """
@@ -70,6 +73,8 @@ class Place:
         undoing: Whether it is in a compensation.
         cleaning: Whether it is in a `finally`.
         looping: Whether it is in a loop that can be left from here.
+        handling: Whether it is in a handler: at any time, whatever the main flow does.
+        looking: Whether it must not change anything: a query, or a rule of an update.
     """
 
     steps: Steps
@@ -85,6 +90,8 @@ class Place:
     undoing: bool = False
     cleaning: bool = False
     looping: bool = False
+    handling: bool = False
+    looking: bool = False
 
     def scope(self, lenient: bool = False) -> Scope:
         """The scope of an expression here; `lenient` where what is not there is no mistake."""
@@ -101,11 +108,14 @@ class Place:
             self.facts,
             self.nullable,
             lenient,
+            self.looking,
         )
 
     def doubt(self, id: str, known: Facts) -> str | None:
         """Why a step may have no output here, where some facts are known."""
         missing = self.steps.needs.get(id, frozenset()) - self.conditions - self.certain
+        if self.handling and any(need.key == MAIN for need in missing):
+            return "it may not have ended at that moment"
         return next((need.doubt for need in missing if need.key not in known), None)
 
     def naming(self, names: Mapping[str, Type]) -> Place:

@@ -20,6 +20,8 @@ from dsl.steps import (
     RaiseStep,
     ReturnStep,
     RollbackStep,
+    SendSignalStep,
+    SetSearchAttributesStep,
     SetStep,
     SleepStep,
     SleepUntilStep,
@@ -41,8 +43,8 @@ class Block:
     """A list of steps.
 
     Args:
-        role: What it is: `steps`, `do`, `branch`, `case`, `else`, `catch`, `finally` or
-            `compensate`.
+        role: What it is: `steps`, `do`, `branch`, `case`, `else`, `catch`, `finally`,
+            `compensate`, or of a handler `signal` or `update`.
         items: Its steps.
     """
 
@@ -100,7 +102,7 @@ class Tree:
     Args:
         definition: The definition.
         document: Its nodes.
-        blocks: Its `steps`, the bodies of its `catch`, its `finally`.
+        blocks: Its `steps`, the bodies of its `catch`, its `finally`, its handlers.
         whole: Whether nothing of it was left out because it could not be read.
     """
 
@@ -123,6 +125,14 @@ def tree_of(bound: Bound) -> Tree:
     blocks += _catches(definition.catch, document)
     if definition.finally_:
         blocks.append(_block("finally", definition.finally_, _child(document, "finally")))
+    for role, key, messages in (
+        ("signal", "signals", definition.signals),
+        ("update", "updates", definition.updates),
+    ):
+        for name, message in messages.items():
+            if message.do:
+                steps = _child(_child(_child(document, key), name), "do")
+                blocks.append(_block(role, message.do, steps))
     whole = not any(d.code.startswith("DSL1") for d in bound.diagnostics)
     return Tree(definition, document, tuple(blocks), whole)
 
@@ -168,6 +178,8 @@ def _item(given: StepBase, node: Node) -> Item:
         case BreakStep() | ContinueStep() | SleepStep() | SleepUntilStep():
             pass
         case WaitSignalStep() | WaitConditionStep():
+            pass
+        case SendSignalStep() | SetSearchAttributesStep():
             pass
     blocks += _catches(step.catch, owner)
     if step.finally_:

@@ -10,7 +10,7 @@ from dsl.catalogue import Catalogue
 from dsl.check.ids import Ids
 from dsl.check.kinds import check_kind, child
 from dsl.check.report import Report
-from dsl.check.scope import Condition, Place, Steps
+from dsl.check.scope import MAIN, Condition, Place, Steps
 from dsl.check.shapes import type_of
 from dsl.expressions import Syntax, Type
 from dsl.expressions.infer import ERROR
@@ -40,7 +40,7 @@ __all__ = ["Checker"]
 _APART = frozenset(
     (
         *("if_", "timeout", "vars", "output"),
-        *("collect", "foreach", "set", "until", "value", "where", "with_"),
+        *("collect", "foreach", "set", "set_search_attributes", "until", "value", "where", "with_"),
     )
 )
 """Fields of a step that do not see what its others see, or whose type is asked for."""
@@ -105,12 +105,40 @@ class Checker:
         place = Place(self.known, observable, names, late=late)
         self.fields(definition, document, place, frozenset(("output", "vars")))
         place = self.variables(definition.vars, document, place)
-        body = place.where(Condition(("in", "definition"), "the run may have failed before it"))
+        body = place.where(Condition(MAIN, "the run may have failed before it"))
         last = self.steps(definition.steps, child(document, "steps"), body)
+        self.messages(place)
         self.catches(definition.catch, document, place)
         self.cleanup(definition.finally_, document, place)
         if definition.has("output"):
             self.report.template(child(document, "output"), body.naming({"result": last}))
+
+    # Messages.
+
+    def messages(self, place: Place) -> None:
+        """Checks the handlers and queries, which see what the main flow has done so far."""
+        definition, document = self.definition, self.document
+        place = replace(place.apart(), certain=set(), handling=True)
+        looking = replace(place, looking=True)
+        for name, signal in definition.signals.items():
+            if signal.do:
+                node = child(child(document, "signals"), name)
+                inside = place.apart().naming({"payload": _payload(signal.payload)})
+                self.steps(signal.do, child(node, "do"), inside)
+        for name, update in definition.updates.items():
+            node = child(child(document, "updates"), name)
+            names = {"payload": _payload(update.payload)}
+            for index, rule in enumerate(update.validate_):
+                at = cast("Mapping", child(child(node, "validate"), index))
+                self.fields(rule, at, looking.naming(names), frozenset())
+            inside = place.apart().naming(names)
+            last = self.steps(update.do, child(node, "do"), inside)
+            if update.has("output"):
+                ended = inside.naming({"result": last})
+                self.report.template(child(node, "output"), ended)
+        if definition.queries:
+            for query in cast("Mapping", child(document, "queries")).entries:
+                self.report.template(query.value, looking)
 
     # Steps.
 
@@ -275,6 +303,10 @@ class Checker:
             self.step(step.compensate[0], cast("Mapping", node), inside, alone=True)
         else:
             self.steps(step.compensate, entry.value, inside)
+
+
+def _payload(schema: dict[str, object] | None) -> Type:
+    return ANY if schema is None else type_of(schema)
 
 
 def _wanted(leaf: Leaf) -> Type | None:

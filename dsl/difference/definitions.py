@@ -42,26 +42,27 @@ def differences(old: Definition, new: Definition) -> list[str]:
 def _definition(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     before, after = read_definition(old), read_definition(new)
     schema, was_schema = after.fields.get("input"), before.fields.get("input")
-    signals, was_signals = _signals(after), _signals(before)
     if schema is not None and was_schema is not None:
         yield from schema_changes("input: ", was_schema, schema)
         del after.fields["input"], before.fields["input"]
-    for name in signals:
-        if name in was_signals:
-            yield from _signal(f"signal {name}: ", was_signals[name], signals[name])
-            del after.fields["signals"][name], before.fields["signals"][name]
+    for kind in ("signal", "update"):
+        messages, were = _messages(after, f"{kind}s"), _messages(before, f"{kind}s")
+        for name in messages:
+            if name in were:
+                yield from _message(f"{kind} {name}: ", were[name], messages[name])
+                del after.fields[f"{kind}s"][name], before.fields[f"{kind}s"][name]
     yield from _Activation(before, after).part("definition: ", before, after)
 
 
-def _signals(part: Part) -> dict[str, Any]:
-    """A copy of the signals of a definition, of which there may be none."""
-    return dict(part.fields.setdefault("signals", {}))
+def _messages(part: Part, key: str) -> dict[str, Any]:
+    """A copy of the signals or updates of a definition, of which there may be none."""
+    return dict(part.fields.setdefault(key, {}))
 
 
-def _signal(at: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+def _message(at: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     if "payload" in old and "payload" in new:
         yield from schema_changes(at, old["payload"], new["payload"])
-        old, new = ({k: v for k, v in signal.items() if k != "payload"} for signal in (old, new))
+        old, new = ({k: v for k, v in one.items() if k != "payload"} for one in (old, new))
     for name in new | old:
         yield from changes(at, name, old.get(name, MISSING), new.get(name, MISSING))
 
@@ -201,7 +202,7 @@ def _fields(at: str, old: Part, new: Part) -> Iterator[str]:
     for name in new.fields | old.fields:
         if name not in same:
             continue
-        absent: Any = {} if name == "vars" else MISSING
+        absent: Any = {} if name in ("vars", "queries") else MISSING
         yield from changes(at, name, old.fields.get(name, absent), new.fields.get(name, absent))
 
 

@@ -46,7 +46,8 @@ class Part:
         fields: What is said of it alone.
         id: The id of a step.
         home: The list that a step stands in.
-        blocks: The lists of steps directly in it: `do`, `branch hotel`, `finally`.
+        blocks: The lists of steps directly in it: `do`, `branch hotel`, `finally`,
+            `do of signal add`.
         clauses: Its clauses, by `switch` and `catch`.
     """
 
@@ -83,8 +84,23 @@ def read_definition(data: dict[str, Any]) -> Part:
     part = _part("definition", "", data)
     _block(part, "do", part.name, data["steps"], "")
     part.blocks["do"].outermost = True
+    for kind in ("signal", "update"):
+        _handlers(part, kind, data.get(f"{kind}s", {}))
     _edge(part, data)
     return part
+
+
+def _handlers(part: Part, kind: str, messages: dict[str, Any]) -> None:
+    """The handlers of messages: their steps are blocks, and no fields of the definition."""
+    if not messages:
+        return
+    part.fields[f"{kind}s"] = {
+        name: {key: value for key, value in message.items() if key != "do"}
+        for name, message in messages.items()
+    }
+    for name, message in messages.items():
+        if "do" in message:
+            _block(part, f"do of {kind} {name}", f"{kind} {name}", message["do"], f"{name}#.")
 
 
 def read_undo(steps: list[dict[str, Any]], alone: bool) -> Part:

@@ -17,7 +17,7 @@ _ELSEWHERE = {
     "index": "`index` is in scope inside a loop",
     "error": "`error` is in scope in `catch`, `finally`, `compensate` and `retry.when`",
     "attempt": "`attempt` is in scope in `retry.when` and in a body that is retried",
-    "payload": "`payload` is in scope in the `where` of a wait",
+    "payload": "`payload` is in scope in the `where` of a wait, and in the handler of a message",
     "signal": "`signal` is in scope in the `where` of a wait",
     "step": "`step` is in scope in `compensate`",
     "result": "`result` is in scope in `output`",
@@ -41,6 +41,7 @@ class Scope:
         facts: What is known to be there, and not null.
         nullable: What is read as an object, and may be null.
         lenient: Whether what is not there is no mistake.
+        looking: Whether nothing may be changed, as `uuid()` changes the source of randomness.
     """
 
     names: Mapping[str, Type]
@@ -57,6 +58,7 @@ class Scope:
     facts: Facts = frozenset()
     nullable: Facts = frozenset()
     lenient: bool = False
+    looking: bool = False
 
 
 def check(references: Iterable[Reference], scope: Scope) -> tuple[Problem, ...]:

@@ -399,6 +399,9 @@ class _Inference:
         function = FUNCTIONS.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if function is None:
             return ANY
+        if function.name == "uuid" and self.scope.looking:
+            message = "`uuid` cannot stand where the run is only looked at: each call changes it"
+            self.problem("not-allowed", message, node)
         if function.name in ("has", "default"):
             outer, self.lenient = self.lenient, True
             found = self.type(node.args[0], bound, known)

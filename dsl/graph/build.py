@@ -36,6 +36,8 @@ from dsl.steps import (
     RaiseStep,
     ReturnStep,
     RollbackStep,
+    SendSignalStep,
+    SetSearchAttributesStep,
     SetStep,
     SleepStep,
     SleepUntilStep,
@@ -241,8 +243,10 @@ def _leaf(
     | SleepUntilStep
     | WaitSignalStep
     | WaitConditionStep
+    | SendSignalStep
     | ValueStep
     | SetStep
+    | SetSearchAttributesStep
     | RaiseStep
     | ReturnStep
     | RollbackStep
@@ -262,8 +266,10 @@ def _look(
     | SleepUntilStep
     | WaitSignalStep
     | WaitConditionStep
+    | SendSignalStep
     | ValueStep
     | SetStep
+    | SetSearchAttributesStep
     | RaiseStep
     | ReturnStep
     | RollbackStep
@@ -293,6 +299,17 @@ def _look(
             names = [words.readable(name).lower() for name in step.set]
             code = tuple(f"{name} = {words.shown(value)}" for name, value in step.set.items())
             return Shape.DATA, Icon.DATA, f"Set {words.listed(names)}", code
+        case SendSignalStep():
+            title = _name(step) or f"Tell: {words.readable(step.send_signal).lower()}"
+            to = f"signal {words.one_line(step.send_signal)} to {words.shown(step.workflow_id)}"
+            return Shape.TASK, Icon.SIGNAL, title, (to,)
+        case SetSearchAttributesStep():
+            names = [words.one_line(name) for name in step.set_search_attributes]
+            given = step.set_search_attributes.values()
+            code = tuple(
+                f"{name} = {words.shown(value)}" for name, value in zip(names, given, strict=True)
+            )
+            return Shape.DATA, Icon.DATA, f"Mark the run: {words.listed(names)}", code
         case RaiseStep():
             if "${" in step.raise_:
                 return Shape.RAISE, Icon.ERROR, "Fail with the same error", ()

@@ -22,7 +22,7 @@ __all__ = ["Bound", "bind"]
 
 _LEADING = frozenset(
     ("activity", "foreach", "while", "until", "sleep", "sleep_until", "wait_signal")
-) | {"wait_condition", "raise", "rollback"}
+) | {"wait_condition", "send_signal", "raise", "rollback"}
 """Kinds whose value is no map."""
 _OF_TEXTS = frozenset(("errors", "non_retryable_error_types", "one_of"))
 _TYPES = {

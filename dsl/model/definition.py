@@ -12,8 +12,10 @@ from dsl.model.common import THERE, AnyStep, Catch, Compensation, Model, Retry
 from dsl.model.leaves import (
     DEFINITION_NAME,
     DURATION,
+    EXPRESSION,
     JSON_SCHEMA,
     MESSAGE_NAME,
+    QUERY_NAME,
     TEMPLATE,
     TEXT,
     TEXT_TEMPLATE,
@@ -23,7 +25,16 @@ from dsl.model.leaves import (
     mistake,
 )
 
-__all__ = ["DEFAULT_START_TO_CLOSE", "Defaults", "Definition", "Signal", "canonical", "digest"]
+__all__ = [
+    "DEFAULT_START_TO_CLOSE",
+    "Check",
+    "Defaults",
+    "Definition",
+    "Signal",
+    "Update",
+    "canonical",
+    "digest",
+]
 
 DEFAULT_START_TO_CLOSE = "60s"
 """How long one attempt of an activity may take where nothing is said."""
@@ -56,7 +67,11 @@ class Defaults(Model):
 
 
 class Signal(Model):
-    """A signal that the workflow waits for."""
+    """A signal: a message that is sent and not answered.
+
+    A step waits for it with `wait_signal`; or it has a handler, `do`, which runs whenever one
+    arrives.
+    """
 
     model_config = ConfigDict(json_schema_extra={"type": ["object", "null"]})
 
@@ -67,6 +82,62 @@ class Signal(Model):
         "and counted. `pattern` and `patternProperties` are not allowed in it, because messages "
         "are checked inside the workflow. Its `default`s are not applied.",
         json_schema_extra={"$ref": "#/$defs/MessageSchema"},
+    )
+    do: list[AnyStep] = Field(
+        default_factory=list[AnyStep],
+        description="The handler: steps that run whenever the signal arrives, beside the steps of "
+        "the definition. They see `payload`. Such a signal is not kept: no step can wait for it.",
+        min_length=1,
+        examples=[[{"set": {"items": "${ vars.items + [payload] }"}}]],
+    )
+
+
+class Check(Model):
+    """A rule that an update must keep. One that breaks it is rejected, and leaves no trace."""
+
+    check: Annotated[str, EXPRESSION] = Field(
+        description="An expression that must be true. Sees `payload` and the state of the run.",
+        examples=["len(vars.items) > 0"],
+    )
+    message: Annotated[str, TEXT_TEMPLATE] = Field(
+        description="What the caller is told where it is not true.",
+        examples=["the cart is empty"],
+    )
+
+
+class Update(Model):
+    """An update: a message that is answered with the output of its handler.
+
+    One whose payload does not fit, or that breaks a rule of `validate`, is rejected before it
+    becomes a part of the run. An error that nothing inside catches fails the update and not the
+    run; what the handler did is undone before.
+    """
+
+    description: Annotated[str | None, TEXT] = Field(None, description="What the update does.")
+    payload: Annotated[dict[str, Any] | None, JSON_SCHEMA] = Field(
+        None,
+        description="JSON Schema (2020-12) of the payload. An update that does not fit is "
+        "rejected. `pattern` and `patternProperties` are not allowed in it, because messages are "
+        "checked inside the workflow. Its `default`s are not applied.",
+        json_schema_extra={"$ref": "#/$defs/MessageSchema"},
+    )
+    validate_: list[Check] = Field(
+        default_factory=list[Check],
+        alias="validate",
+        description="Rules, of which the first that is broken rejects the update.",
+        min_length=1,
+    )
+    do: list[AnyStep] = Field(
+        description="The handler: steps that run when the update arrives, beside the steps of the "
+        "definition. They see `payload`.",
+        min_length=1,
+    )
+    output: Annotated[Any, TEMPLATE] = Field(
+        None,
+        description="What the caller is answered: any value, with `${ expression }` in its texts. "
+        "Sees `payload`, the steps of `do`, and the output of the last of them as `result`, which "
+        "is the default.",
+        examples=["${ vars.total }"],
     )
 
 
@@ -123,9 +194,19 @@ class Definition(Model):
     signals: dict[Annotated[str, MESSAGE_NAME], Annotated[Signal, BeforeValidator(_or_nothing)]] = (
         Field(
             default_factory=dict[str, Signal],
-            description="The signals that it waits for, by their names. One that is not declared "
-            "here cannot be waited for.",
+            description="The signals that it takes, by their names. One that is not declared here "
+            "is refused, and cannot be waited for.",
         )
+    )
+    updates: dict[Annotated[str, MESSAGE_NAME], Update] = Field(
+        default_factory=dict[str, Update],
+        description="The updates that it takes, by their names.",
+    )
+    queries: dict[Annotated[str, QUERY_NAME], Annotated[Any, TEMPLATE]] = Field(
+        default_factory=dict[str, Any],
+        description="What the run can be asked, by names: values, with `${ expression }` in their "
+        "texts, of what it knows at that moment. `status` and `definition` are always there.",
+        examples=[{"total": "${ vars.total }"}],
     )
     vars: dict[Annotated[str, VARIABLE], Annotated[Any, TEMPLATE]] = Field(
         default_factory=dict[str, Any],

@@ -23,6 +23,7 @@ from dsl.model import patterns
 
 __all__ = [
     "ANY",
+    "ATTRIBUTE",
     "BRANCH",
     "DEFINITION_NAME",
     "DURATION",
@@ -34,6 +35,8 @@ __all__ = [
     "LOCAL_NAME",
     "MESSAGE_NAME",
     "POSITIVE",
+    "QUERY_NAME",
+    "SIGNAL_ELSEWHERE",
     "STEP_ID",
     "TEMPLATE",
     "TEXT",
@@ -198,6 +201,31 @@ def _name(what: str, pattern: str, example: str, taken: Set[str] = frozenset()) 
     return Leaf(Role.PLAIN, read, schema)
 
 
+def _signal_elsewhere(value: Any) -> str:
+    if not isinstance(value, str):
+        raise mistake("DSL105", f"must be a name, is {describe(value)}")
+    if not value:
+        raise mistake("DSL106", "must not be empty")
+    if "${" in value:
+        hint = "use a `switch` that has a step for each signal"
+        raise mistake("DSL202", "the name of a signal cannot be an expression", hint)
+    return value
+
+
+def _attribute(value: Any) -> str:
+    if not isinstance(value, str):
+        raise mistake("DSL105", f"must be a name, is {describe(value)}")
+    if not value:
+        raise mistake("DSL106", "the name of a search attribute must not be empty")
+    if "${" in value:
+        hint = "only its value can be one"
+        raise mistake("DSL202", "the name of a search attribute cannot be an expression", hint)
+    if value in _SYSTEM_ATTRIBUTES or value.startswith("Temporal"):
+        message = f"the search attribute `{value}` is set by Temporal itself"
+        raise mistake("DSL203", message, f"for example `My{value}`")
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise mistake("DSL105", f"must be true or false, is {describe(value)}")
@@ -301,6 +329,15 @@ _BEYOND = 2**63
 _ID = "[a-z][a-z0-9_]*"
 _MESSAGE = "[A-Za-z_][A-Za-z0-9_]*"
 _DEFINITION = "[A-Za-z][A-Za-z0-9_.-]*"
+_SYSTEM_ATTRIBUTES = frozenset(
+    (
+        *("BatcherNamespace", "BatcherUser", "BinaryChecksums", "BuildIds", "CloseTime"),
+        *("ExecutionDuration", "ExecutionStatus", "ExecutionTime", "HistoryLength"),
+        *("HistorySizeBytes", "ParentRunId", "ParentWorkflowId", "RootRunId", "RootWorkflowId"),
+        *("RunId", "StartTime", "StateTransitionCount", "TaskQueue", "WorkflowId", "WorkflowType"),
+    )
+)
+"""Search attributes that belong to the server, besides those that begin with `Temporal`."""
 _EXPRESSION_SCHEMA: dict[str, Any] = {
     "type": ["string", "boolean", "number"],
     "pattern": patterns.EXPRESSION,
@@ -344,7 +381,36 @@ VARIABLE = _name("a variable", _ID, "total_amount", RESERVED)
 LOCAL_NAME = _name("an item", _ID, "line_item", RESERVED | set(FUNCTIONS))
 BRANCH = _name("a branch", _ID, "hotel")
 MESSAGE_NAME = _name("a message", _MESSAGE, "approval")
+QUERY_NAME = _name("a query", _MESSAGE, "total", frozenset(("status", "definition", "journal")))
 DEFINITION_NAME = _name("a definition", _DEFINITION, "order-fulfilment")
+SIGNAL_ELSEWHERE = Leaf(
+    Role.PLAIN,
+    _signal_elsewhere,
+    {
+        "type": "string",
+        "minLength": 1,
+        "if": {"not": {"pattern": patterns.TEMPLATE}},
+        "else": refusal("The name of a signal cannot be an expression."),
+    },
+)
+ATTRIBUTE = Leaf(
+    Role.PLAIN,
+    _attribute,
+    {
+        "type": "string",
+        "minLength": 1,
+        "if": {
+            "not": {
+                "anyOf": [
+                    {"enum": sorted(_SYSTEM_ATTRIBUTES)},
+                    {"pattern": "^Temporal"},
+                    {"pattern": patterns.TEMPLATE},
+                ]
+            }
+        },
+        "else": refusal("Such a search attribute is set by Temporal itself."),
+    },
+)
 ERROR_TYPE = Leaf(
     Role.PLAIN,
     _template_text,

@@ -10,7 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from dsl.model.common import Catch, Retry, StepBase
-from dsl.model.definition import DEFAULT_START_TO_CLOSE, Defaults, Definition
+from dsl.model.definition import (
+    DEFAULT_START_TO_CLOSE,
+    Defaults,
+    Definition,
+    Signal,
+    Update,
+)
 from dsl.steps import ActivityStep, Case
 from dsl.steps.activity import NOT_LOCAL
 
@@ -34,7 +40,7 @@ def normalise(definition: Definition) -> Definition:
     defaults = definition.defaults or _NOTHING
     changed = {
         name: _value(getattr(definition, name), defaults)
-        for name in ("steps", "catch", "finally_")
+        for name in ("steps", "catch", "finally_", "signals", "updates")
         if definition.has(name)
     }
     normal = definition.model_copy(update=changed)
@@ -51,7 +57,7 @@ def _value(value: Any, defaults: Defaults | None) -> Any:
             return [_value(item, defaults) for item in value]  # pyright: ignore[reportUnknownVariableType]
         case dict():
             return {key: _value(item, defaults) for key, item in value.items()}  # pyright: ignore
-        case StepBase() | Catch() | Case():
+        case StepBase() | Catch() | Case() | Signal() | Update():
             changed: dict[str, Any] = {}
             for name in value.model_fields_set:
                 part = getattr(value, name)

@@ -12,6 +12,7 @@ __all__ = ["place_root", "place_schemas", "place_step"]
 
 _COMPENSATION = {"$ref": "#/$defs/InCompensation"}
 _FINALLY = {"$ref": "#/$defs/InFinally"}
+_HANDLER = {"$ref": "#/$defs/InHandler"}
 _OUTSIDE = {"$ref": "#/$defs/OutsideLoops"}
 _HIDDEN = {"doNotSuggest": True}
 """Keeps what is said here of a key from being suggested as another key."""
@@ -29,6 +30,10 @@ def place_schemas() -> dict[str, Any]:
         ),
         "InFinally": _place(
             forbids("return", why="This cannot stand in a `finally`."), _inside(_FINALLY)
+        ),
+        "InHandler": _place(
+            forbids("return", why="This cannot stand in the handler of a message."),
+            _inside(_HANDLER),
         ),
         "OutsideLoops": {
             **_place(forbids("break", "continue", why="There is no loop here to leave."), outside),
@@ -62,6 +67,9 @@ def place_root(properties: dict[str, Any]) -> None:
     _add(properties["steps"], steps)
     _add(properties["catch"], {"items": {"properties": {"do": steps | _HIDDEN}}})
     _add(properties["finally"], {"items": {"allOf": [_FINALLY, _OUTSIDE]}})
+    handler = {"items": {"allOf": [_HANDLER, _OUTSIDE]}} | _HIDDEN
+    for messages in ("signals", "updates"):
+        _add(properties[messages], {"additionalProperties": {"properties": {"do": handler}}})
 
 
 def _add(schema: dict[str, Any], rule: dict[str, Any]) -> None:

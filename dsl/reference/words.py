@@ -19,6 +19,8 @@ from dsl.model.leaves import (
     LOCAL_NAME,
     MESSAGE_NAME,
     POSITIVE,
+    QUERY_NAME,
+    SIGNAL_ELSEWHERE,
     STEP_ID,
     TIME,
     VARIABLE,
@@ -35,7 +37,7 @@ MEANINGS = {
     "expression": "an [expression](functions.md), bare: `if: input.amount > 1000`",
     "JSON Schema": "version 2020-12; only references inside it (`#...`) are followed",
     "map": "a YAML map; `map of values`: by names that you choose",
-    "name": "of steps, variables, items and branches `[a-z][a-z0-9_]*`, of signals "
+    "name": "of steps, variables, items and branches `[a-z][a-z0-9_]*`, of messages "
     "`[A-Za-z_][A-Za-z0-9_]*`, of definitions `[A-Za-z][A-Za-z0-9_.-]*`",
     "steps": "a list of [steps](kinds.md)",
     "template": "a text in which `${ expression }` may stand",
@@ -57,6 +59,8 @@ _LEAVES = {
     LOCAL_NAME: _NAME,
     MESSAGE_NAME: _NAME,
     POSITIVE: "number over 0",
+    QUERY_NAME: _NAME,
+    SIGNAL_ELSEWHERE: "text",
     STEP_ID: _NAME,
     TIME: "time",
     VARIABLE: _NAME,

@@ -16,6 +16,8 @@ from dsl.steps.parallel import ParallelStep
 from dsl.steps.raise_ import RaiseStep
 from dsl.steps.return_ import ReturnStep
 from dsl.steps.rollback import RollbackStep
+from dsl.steps.search_attributes import SetSearchAttributesStep
+from dsl.steps.send_signal import SendSignalStep
 from dsl.steps.set import SetStep
 from dsl.steps.sleep import SleepStep, SleepUntilStep
 from dsl.steps.switch import Case, SwitchStep
@@ -35,6 +37,8 @@ __all__ = [
     "RaiseStep",
     "ReturnStep",
     "RollbackStep",
+    "SendSignalStep",
+    "SetSearchAttributesStep",
     "SetStep",
     "SleepStep",
     "SleepUntilStep",
@@ -60,8 +64,10 @@ KINDS: tuple[type[StepBase], ...] = (
     SleepUntilStep,
     WaitSignalStep,
     WaitConditionStep,
+    SendSignalStep,
     ValueStep,
     SetStep,
+    SetSearchAttributesStep,
     RaiseStep,
     ReturnStep,
     RollbackStep,
@@ -116,8 +122,10 @@ Step = (
     | SleepUntilStep
     | WaitSignalStep
     | WaitConditionStep
+    | SendSignalStep
     | ValueStep
     | SetStep
+    | SetSearchAttributesStep
     | RaiseStep
     | ReturnStep
     | RollbackStep

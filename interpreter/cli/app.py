@@ -26,6 +26,7 @@ from interpreter.cli import (
     signal,
     start,
     status,
+    update,
     validate,
     worker,
 )
@@ -122,7 +123,7 @@ def _settings(
 for _command in (
     *(init, validate, explain, graph, schema, run, worker),
     *(deploy, definitions, start),
-    *(signal, query, status, operate),
+    *(signal, update, query, status, operate),
 ):
     _command.register(app)
 

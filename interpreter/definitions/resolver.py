@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from dsl.model.inputs import check_input, with_defaults
-from interpreter.definitions.store import DefinitionStore, UnknownDefinitionError
+from interpreter.definitions.attributes import LOOK_UP, AttributeTypes, attributes_set_by
+from interpreter.definitions.store import (
+    DefinitionStore,
+    StoredDefinition,
+    UnknownDefinitionError,
+)
 
 __all__ = ["ENGINE", "RESOLVE", "Resolver"]
 
@@ -25,6 +32,7 @@ ENGINE = 1
 RESOLVE = "dsl.resolve"
 """The name of the local activity."""
 _NOTHING: dict[str, Any] = {}
+_CACHED = 1000
 
 
 class Resolver:
@@ -36,6 +44,13 @@ class Resolver:
 
     def __init__(self, store: DefinitionStore) -> None:
         self._store = store
+        self._types = AttributeTypes()
+        self._attributes: dict[str, tuple[str, ...]] = {}  # that definitions set, by digest
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        """What a worker registers."""
+        return [self.resolve, self.search_attributes]
 
     @activity.defn(name=RESOLVE)
     async def resolve(
@@ -49,7 +64,8 @@ class Resolver:
             given: The input; an empty object where there is none.
 
         Returns:
-            `{engine, revision, digest, definition}`, and `input` where it is not what was given.
+            `{engine, revision, digest, definition}`; `input` where it is not what was given; and
+            where the definition sets search attributes, their types by name.
 
         Raises:
             ApplicationError: `UnknownDefinition` or `InvalidInput`, not to be tried again.
@@ -70,8 +86,36 @@ class Resolver:
                 raise ApplicationError("; ".join(problems), type="InvalidInput", non_retryable=True)
             if completed is not given:
                 text += f', "input": {json.dumps(completed, ensure_ascii=False)}'
+        attributes = self._attributes_of(stored)
+        if attributes:
+            text += f', "search_attributes": {json.dumps(await self._registered(attributes))}'
         payload = Payload(metadata={"encoding": b"json/plain"}, data=(text + "}").encode())
         return RawValue(payload)
+
+    @activity.defn(name=LOOK_UP)
+    async def search_attributes(self, names: list[str]) -> dict[str, str]:
+        """The types of those of the search attributes that are registered now.
+
+        Raises:
+            RPCError: if the server does not answer.
+        """
+        return await self._types.of(activity.client(), names, again=True)
+
+    def _attributes_of(self, stored: StoredDefinition) -> tuple[str, ...]:
+        """The search attributes that a definition sets."""
+        found = self._attributes.get(stored.digest)
+        if found is None:
+            if len(self._attributes) >= _CACHED:
+                del self._attributes[next(iter(self._attributes))]
+            found = self._attributes[stored.digest] = attributes_set_by(stored.definition)
+        return found
+
+    async def _registered(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Their types. Where the server does not tell, the step that sets them asks again."""
+        try:
+            return await self._types.of(activity.client(), names)
+        except RPCError:
+            return {}
 
 
 def _draw() -> float:

@@ -15,6 +15,8 @@ from dsl.steps import (
     RaiseStep,
     ReturnStep,
     RollbackStep,
+    SendSignalStep,
+    SetSearchAttributesStep,
     SetStep,
     SleepStep,
     SleepUntilStep,
@@ -33,6 +35,8 @@ from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.loops import ExitNode, LoopNode
 from interpreter.steps.parallel import ParallelNode
 from interpreter.steps.rollback import RollbackNode
+from interpreter.steps.search_attributes import SetSearchAttributesNode
+from interpreter.steps.send_signal import SendSignalNode
 from interpreter.steps.values import RaiseNode, ReturnNode, SetNode, ValueNode
 from interpreter.steps.waits import SleepNode, SleepUntilNode, WaitConditionNode, WaitSignalNode
 
@@ -66,10 +70,14 @@ def node_for(step: StepBase, place: Place, compiler: Compiler, owner: Node) -> N
             return WaitConditionNode(known, place, compiler, owner)
         case WaitSignalStep():
             return WaitSignalNode(known, place, compiler, owner)
+        case SendSignalStep():
+            return SendSignalNode(known, place, compiler, owner)
         case ValueStep():
             return ValueNode(known, place, compiler, owner)
         case SetStep():
             return SetNode(known, place, compiler, owner)
+        case SetSearchAttributesStep():
+            return SetSearchAttributesNode(known, place, compiler, owner)
         case RaiseStep():
             return RaiseNode(known, place, compiler, owner)
         case ReturnStep():

@@ -57,6 +57,12 @@ class RootNode(Node):
         await self.finish(act, rec)
         return output
 
+    async def _tried(self, act: Act, rec: Rec) -> Any:
+        handlers = act.execution.handlers
+        if handlers is None:
+            return await self.run(act, rec)
+        return await handlers.around(act, rec, self.run)
+
     async def _timed(self, act: Act, rec: Rec) -> Any:
         try:
             output = await super()._timed(act, rec)

@@ -9,8 +9,8 @@ It is written from the rules of compensation (`RULES`) and shares no code with t
 `model` is the language as a small executable semantics, `log` is what was done and may have to
 be undone, `turns` plays a run again and compares, `observation` is what is known of a run.
 
-It knows every kind of step but the waits for messages and conditions, and nothing of suspended
-runs, local activities, `retry.when` on activities, and undoing that ran out of time.
+It knows every kind of step but the waits for messages and conditions, and nothing of handlers,
+suspended runs, local activities, `retry.when` on activities, and undoing that ran out of time.
 """
 
 from interpreter.testing.model import check

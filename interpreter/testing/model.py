@@ -89,6 +89,8 @@ class _Model(Steps):
         root = self.definition
         if root.on_fault == "fail":
             raise Unsupported("faults that are errors")
+        if root.updates or any(signal.do for signal in root.signals.values()):
+            raise Unsupported("handlers of messages")
         options = root.compensation or Compensation.model_construct()
         self.group.parallel = options.order == "parallel"
         names = {"input": self.observation.input, "error": None}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dsl.model.common import BodyStep, Catch, Compensation, Model, Retry
-from dsl.model.definition import Defaults, Definition, Signal
+from dsl.model.definition import Check, Defaults, Definition, Signal, Update
 from dsl.steps import KINDS, Case
 from dsl.steps.activity import Priority
 
@@ -14,6 +14,7 @@ __all__ = ["PLACES", "keys_of", "with_key"]
 
 _VALUE = {"value": 1}
 _ACTIVITY = {"id": "a", "activity": "a"}
+_RULE = {"check": "true", "message": "m"}
 _CASE = {"when": "true", "do": [_VALUE]}
 _STEPS: dict[str, Any] = {
     "activity": _ACTIVITY,
@@ -27,8 +28,10 @@ _STEPS: dict[str, Any] = {
     "sleep_until": {"sleep_until": 0},
     "wait_signal": {"wait_signal": "s"},
     "wait_condition": {"wait_condition": "true"},
+    "send_signal": {"send_signal": "s", "workflow_id": "w"},
     "value": _VALUE,
     "set": {"set": {"v": 1}},
+    "set_search_attributes": {"set_search_attributes": {"A": 1}},
     "raise": {"raise": "E"},
     "return": {"return": 1},
     "rollback": {"rollback": "all"},
@@ -56,6 +59,11 @@ PLACES: dict[str, tuple[type[Model], Callable[[Any], Any]]] = {
     "else": (Case, lambda it: _step({"switch": [_CASE, it]})),
     "defaults": (Defaults, lambda it: _definition(defaults=it)),
     "signal": (Signal, lambda it: _definition(signals={"s": it})),
+    "update": (Update, lambda it: _definition(updates={"u": {"do": [_VALUE], **it}})),
+    "check": (
+        Check,
+        lambda it: _definition(updates={"u": {"do": [_VALUE], "validate": [_RULE | it]}}),
+    ),
     "definition": (Definition, lambda it: _definition(**it)),
 }
 """What has keys: its model, and how it gets into a definition."""

@@ -15,7 +15,15 @@ _T = TypeVar("_T")
 
 _MODELS = (Definition, *KINDS)
 _KINDS = [kind.kind for kind in KINDS]
-_NESTED = ("maximum_attempts", "backoff_coefficient", "order", "register", "payload", "errors")
+_NESTED = (
+    "maximum_attempts",
+    "backoff_coefficient",
+    "order",
+    "register",
+    "payload",
+    "errors",
+    "check",
+)
 _KEYS = sorted(
     {field.alias or name for model in _MODELS for name, field in model.model_fields.items()}
     | {"when", "else", "initial_interval", "non_retryable_error_types", "on_failure"}

@@ -68,6 +68,20 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "vars: {}\n" + ONE,
         ["definition: the same, written differently"],
     ),
+    "messages to others and search attributes": (
+        steps("{id: a, send_signal: go, workflow_id: w, payload: {n: 1}}")
+        + "catch: [{do: [{set_search_attributes: {A: 1, B: x}}]}]\n",
+        steps("{id: a, send_signal: stop, workflow_id: v, payload: {n: 2}}")
+        + "catch: [{do: [{set_search_attributes: {A: 2, C: null}}]}]\n",
+        [
+            'step a: send_signal "go" -> "stop"',
+            'step a: workflow_id "w" -> "v"',
+            "step a: payload.n 1 -> 2",
+            "step !catch[0].set_search_attributes[0]: set_search_attributes.A 1 -> 2",
+            "step !catch[0].set_search_attributes[0]: set_search_attributes.C added: null",
+            'step !catch[0].set_search_attributes[0]: set_search_attributes.B removed, was "x"',
+        ],
+    ),
     "how it is undone": (
         "compensation: {order: reverse, timeout: 1m}\n" + ONE,
         "compensation: {order: parallel, timeout: 2m}\noutput: null\n" + ONE,
@@ -111,6 +125,44 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
             "definition: signals.new added: {}",
             "definition: signals.old removed, was {}",
         ],
+    ),
+    "handlers": (
+        "signals: {a: {do: [{id: x, activity: p}, {sleep: 1s}]}, b: {}, d: {}}\n" + ONE,
+        "signals: {a: {do: [{id: x, activity: q}, {sleep: 2s}]}, b: {do: [{id: y, value: 1}]},"
+        " c: {do: [{id: z, value: 1}]}, d: {}}\n" + ONE,
+        [
+            "definition: signals.c added: {}",
+            'step x: activity "p" -> "q"',
+            "step a#.sleep[1]: sleep 1s -> 2s",
+            "definition: do of signal b added",
+            "definition: do of signal c added",
+        ],
+    ),
+    "a step that moves into a handler": (
+        "signals: {a: {do: [{value: 1}]}}\n" + steps(f"{A}, {B}"),
+        "signals: {a: {do: [{value: 1}, {id: b, value: 1}]}}\n" + steps(A),
+        ["step b moved into signal a after a#.value[0]"],
+    ),
+    "updates": (
+        "updates: {old: {do: [{value: 1}]}, u: {payload: {required: [a]},"
+        " validate: [{check: 'true', message: a}], do: [{id: x, value: 1}], output: 1}}\n" + ONE,
+        "updates: {u: {payload: {required: [b]}, validate: [{check: 'true', message: b}],"
+        " do: [{id: x, value: 2}]}}\n" + ONE,
+        [
+            "update u: property b is required now",
+            "update u: property a is not required any more",
+            'update u: validate [{"check":"true","message":"a"}] -> '
+            '[{"check":"true","message":"b"}]',
+            "update u: output removed, was 1",
+            "definition: updates.old removed, was {}",
+            "step x: value 1 -> 2",
+            "definition: do of update old removed",
+        ],
+    ),
+    "queries": (
+        ONE,
+        "queries: {a: 1, b: {x: '${ input.y }'}}\n" + ONE,
+        ["definition: queries.a added: 1", 'definition: queries.b added: {"x":"${ input.y }"}'],
     ),
     # Fields of steps.
     "retries": (

@@ -11,7 +11,7 @@ __all__ = ["foreign_words", "has_a_place", "in_order", "underlined"]
 
 _FOREIGN = re.compile(
     r"""
-    pydantic | jsonschema | PyYAML | Traceback | Exception | Error\b | NoneType | validat
+    pydantic | jsonschema | PyYAML | Traceback | Exception | Error\b | NoneType | validat(?!e\b)
     | \b(dict|str|int|bool|float|list|tuple|None|True|False)\b\ (type|object|instance)
     | \b(tokens?|scalar|sequence|stream|simple\ key|document\ start)\b
     | \b(flow|block)\ (mapping|sequence|collection|end)\b

@@ -189,6 +189,10 @@ RUNS: dict[str, dict[str, Any]] = {
             "unordered": True,
         },
     },
+    "send_signal": {
+        "input": {"customer": "c1", "order_id": "o1"},
+        "expect": {"status": "completed", "output": None, "steps": {"tell_customer": "caught"}},
+    },
     "value": {"input": {"lines": LINES}, "expect": {"status": "completed", "output": 6}},
     "set": {
         "expect": {
@@ -198,6 +202,14 @@ RUNS: dict[str, dict[str, Any]] = {
                 for last, next in ((1, 1), (1, 2), (2, 3), (3, 5), (5, 8))
             ],
         }
+    },
+    "set_search_attributes": {
+        "input": {"amount": 10},
+        "expect": {
+            "status": "completed",
+            "output": None,
+            "search_attributes": {"OrderStatus": "shipped", "OrderAmount": 10.0},
+        },
     },
     "raise": {
         "input": {"stock": 1, "wanted": 3},

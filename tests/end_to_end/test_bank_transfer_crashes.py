@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
@@ -36,8 +37,10 @@ from tests.support.servers import replay
 
 EXAMPLE = ROOT / "examples" / "bank-transfer"
 COUNT = 200
-SECONDS = 12.0
+SECONDS = 20.0
 """So long transfers are begun."""
+PATIENCE = 150.0
+"""How long all may take, in seconds: what hangs must fail."""
 CHOSEN = 7
 """Of what is chosen by chance: each time the same is begun."""
 
@@ -56,6 +59,7 @@ class Transfer:
         cancelled_after: Seconds after its start; None if it is not cancelled.
         ended: completed, compensated, failed or cancelled.
         error: The type of the error.
+        output: What it gave, if it completed.
         run: The id of the run.
     """
 
@@ -66,6 +70,7 @@ class Transfer:
     cancelled_after: float | None
     ended: str = ""
     error: str | None = None
+    output: dict[str, Any] | None = None
     run: str = ""
 
     @property
@@ -102,13 +107,25 @@ def transfers() -> list[Transfer]:
 
 @dataclass
 class Machine:
-    """A server whose data are in a file, and workers, all of which can be killed."""
+    """A server whose data are in a file, and workers, all of which can be killed.
+
+    Args:
+        folder: Where its files are.
+        port: Where the server listens.
+        server: The server.
+        workers: All that ever were.
+        logs: What they print.
+        in_hand: Of each worker that was killed, how many acts it had begun and not ended.
+        restarts: When the server was killed.
+    """
 
     folder: Path
     port: int
     server: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
     logs: list[IO[bytes]] = field(default_factory=list[IO[bytes]])
+    in_hand: list[int] = field(default_factory=list[int])
+    restarts: list[datetime] = field(default_factory=list[datetime])
 
     @property
     def address(self) -> str:
@@ -164,8 +181,24 @@ class Machine:
 
     def kill_server(self) -> None:
         assert self.server is not None
+        self.restarts.append(datetime.now(UTC))
         self.server.kill()
         self.server.wait()
+
+    async def kill_worker(self, client: Client, given: list[Transfer]) -> None:
+        """Kills the last worker among acts: it is stopped before, so that they can be counted."""
+        worker = self.workers[-1]
+        held = 0
+        for _ in range(50):
+            worker.send_signal(signal.SIGSTOP)
+            held = sum(await asyncio.gather(*(acts_of(client, worker.pid, t) for t in given)))
+            if held:
+                break
+            worker.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.1)
+        worker.kill()
+        worker.wait()
+        self.in_hand.append(held)
 
     def end(self) -> None:
         for process in (*self.workers, self.server):
@@ -207,6 +240,22 @@ async def stubborn(ask: Callable[[], Awaitable[T]]) -> T:
     return await ask()
 
 
+async def acts_of(client: Client, worker: int, transfer: Transfer) -> int:
+    """How many acts of a transfer a worker has begun and not ended."""
+    if transfer.ended:
+        return 0
+    handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(transfer.name)
+    try:
+        described = await handle.describe()
+    except RPCError:  # it has not been started yet
+        return 0
+    return sum(
+        act.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+        and act.last_worker_identity.startswith(f"{worker}@")
+        for act in described.raw_description.pending_activities
+    )
+
+
 async def run(client: Client, transfer: Transfer) -> None:
     """Starts a transfer, cancels it where it is to be, and notes how it ended."""
     await asyncio.sleep(SECONDS * transfer.number / COUNT)
@@ -237,7 +286,7 @@ async def run(client: Client, transfer: Transfer) -> None:
 
         await stubborn(cancel)
     try:
-        await stubborn(handle.result)
+        transfer.output = await stubborn(handle.result)
         transfer.ended = "completed"
     except WorkflowFailureError as failure:
         match failure.cause:
@@ -250,37 +299,43 @@ async def run(client: Client, transfer: Transfer) -> None:
     transfer.run = (await stubborn(handle.describe)).run_id
 
 
-async def trouble(machine: Machine) -> None:
-    """Kills workers every few seconds, once the server, and gives one worker up that lives."""
-    for turn in range(4):
-        await asyncio.sleep(1)
+async def trouble(machine: Machine, client: Client, given: list[Transfer]) -> None:
+    """Kills workers every few seconds while transfers are begun, and once the server.
+
+    Once a worker is given up that lives: it wakes up among acts that the next one has repeated,
+    or undone.
+    """
+    await asyncio.sleep(2)
+    for turn in range(6):
+        sleeper = None
         if turn == 2:
             machine.kill_server()
             await machine.start_server()
             await asyncio.sleep(1)
-        machine.workers[-1].kill()
+        if turn == 4:
+            sleeper = machine.workers[-1]
+            sleeper.send_signal(signal.SIGSTOP)
+        else:
+            await machine.kill_worker(client, given)
         await machine.start_worker()
-    await asyncio.sleep(1)
-    sleeper = machine.workers[-1]
-    sleeper.send_signal(signal.SIGSTOP)
-    await machine.start_worker()
-    await asyncio.sleep(1.5)
-    # It wakes up among acts that the other has repeated, or undone.
-    sleeper.send_signal(signal.SIGCONT)
-    await asyncio.sleep(1)
-    sleeper.kill()
+        await asyncio.sleep(2)
+        if sleeper is not None:
+            sleeper.send_signal(signal.SIGCONT)
+            await asyncio.sleep(1)
+            sleeper.kill()
 
 
 async def test_the_books_are_right(tmp_path: Path) -> None:
     given = transfers()
-    async with machine(tmp_path) as one:
+    async with machine(tmp_path) as one, asyncio.timeout(PATIENCE):
         client = await one.start_server()
         await one.start_worker()
-        await asyncio.gather(trouble(one), *(run(client, transfer) for transfer in given))
+        runs = [run(client, transfer) for transfer in given]
+        await asyncio.gather(trouble(one, client, given), *runs)
         for transfer in given:
             check(one, transfer)
         check_books(one, given)
-        await check_histories(client, given)
+        await check_histories(one, client, given)
 
 
 def check(machine: Machine, transfer: Transfer) -> None:
@@ -309,6 +364,22 @@ def check(machine: Machine, transfer: Transfer) -> None:
         case _:
             raise AssertionError(transfer)
     numbers = {step: number for step, number, _ in acts}
+    if transfer.ended == "completed":
+        assert transfer.output == {
+            "transfer": transfer.name,
+            "debited": numbers["debit"],
+            "credited": numbers["credit"],
+        }
+    moved = {
+        "debit": {(transfer.giver, -transfer.cents), ("transit", transfer.cents)},
+        "fee": {(transfer.giver, -transfer.fee), ("fees", transfer.fee)},
+        "credit": {("transit", -transfer.cents), (transfer.to, transfer.cents)},
+    }
+    for step, number in numbers.items():
+        sign = -1 if "!" in step else 1
+        legs = machine.rows(f"SELECT account, cents FROM legs WHERE posting = {number}")
+        wanted = {(who, sign * cents) for who, cents in moved[step.removesuffix("!undo")]}
+        assert len(legs) == 2 and set(legs) == wanted, transfer
     for step, _, reverses in acts:
         assert reverses == numbers.get(step.removesuffix("!undo") if "!" in step else ""), transfer
 
@@ -323,6 +394,15 @@ def check_books(machine: Machine, given: list[Transfer]) -> None:
         expected["fees"] += transfer.fee
     found = dict(machine.rows("SELECT account, sum(cents) FROM legs GROUP BY account"))
     assert found == {"transit": 0, **expected}
+    assert machine.rows("SELECT sum(cents) FROM legs") == [(0,)]
+    sums = "SELECT 1 FROM legs GROUP BY posting HAVING sum(cents) <> 0 OR count(*) <> 2"
+    assert machine.rows(sums) == []
+    # Each act is there once, and nothing that is no act of these runs.
+    keys = [key for (key,) in machine.rows("SELECT key FROM postings")]
+    assert len(keys) == len(set(keys))
+    runs = {transfer.run for transfer in given}
+    assert len(runs) == COUNT
+    assert {key.partition("/")[0] for key in keys} <= {"opening", *runs}
     done = subprocess.run(
         [sys.executable, EXAMPLE / "bank.py", machine.books],
         capture_output=True,
@@ -338,19 +418,45 @@ def check_books(machine: Machine, given: list[Transfer]) -> None:
     assert [t.giver for t in whole].count("carol") <= 1
 
 
-async def check_histories(client: Client, given: list[Transfer]) -> None:
-    """Acts were cut short and repeated, by several workers; what was recorded replays."""
-    repeated = 0
+async def check_histories(machine: Machine, client: Client, given: list[Transfer]) -> None:
+    """There was trouble: acts were cut short, and done ones asked for again; it all replays."""
+    posted = {
+        key: datetime.fromisoformat(at).replace(tzinfo=UTC)
+        for key, at in machine.rows("SELECT key, at FROM postings")
+    }
+    repeated: list[str] = []
+    done_before: list[str] = []
     workers = set[str]()
-    for transfer in given[::4]:
+    carried = 0
+    (restarted,) = machine.restarts
+    for transfer in given:
         handle = client.get_workflow_handle(transfer.name, run_id=transfer.run)
         history = await handle.fetch_history()
-        for event in history.events:
-            if event.HasField("activity_task_started_event_attributes"):
+        times = [event.event_time.ToDatetime(tzinfo=UTC) for event in history.events]
+        carried += times[0] < restarted < times[-1]
+        acts: dict[int, str] = {}
+        for event, time in zip(history.events, times, strict=True):
+            if event.HasField("activity_task_scheduled_event_attributes"):
+                scheduled = event.activity_task_scheduled_event_attributes
+                acts[event.event_id] = f"{transfer.run}/{scheduled.activity_id}"
+            elif event.HasField("activity_task_started_event_attributes"):
                 started = event.activity_task_started_event_attributes
-                repeated += started.attempt > 1
                 workers.add(started.identity)
+                key = acts[started.scheduled_event_id]
+                if started.attempt > 1:
+                    repeated.append(key)
+                    # The attempt that was recorded began when its posting was there already.
+                    if key in posted and posted[key] < time:
+                        done_before.append(key)
         if transfer.number % 8 == 0:
             await replay(history)
-    print(f"{repeated} acts were repeated, by {len(workers)} workers")
-    assert repeated >= 5 and len(workers) >= 5
+    undoings = sum("!undo" in key for key in repeated)
+    print(
+        f"{len(machine.in_hand)} workers were killed, with {machine.in_hand} acts in hand;"
+        f" the server while {carried} runs were open; {len(repeated)} acts were repeated"
+        f" ({undoings} undoings), {len(done_before)} of them done before,"
+        f" by {len(workers)} workers"
+    )
+    assert len(machine.in_hand) == 5 and min(machine.in_hand) > 0
+    assert carried >= COUNT // 20
+    assert len(repeated) >= 20 and len(done_before) >= 5 and undoings >= 1 and len(workers) >= 5

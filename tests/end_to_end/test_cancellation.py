@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from dsl.loader import load_text
+from dsl.model.definition import Definition
 from interpreter.activities import ActivityRegistry
-from interpreter.definitions.store import MemoryStore
+from interpreter.definitions.store import MemoryStore, StoredDefinition
 from interpreter.worker import make_worker
 from tests.end_to_end.support import Site, WorkerProcess, eventually
 from tests.support.servers import replay
@@ -41,12 +43,15 @@ class Desk:
         self.name = f"d{uuid.uuid4().hex[:8]}"
         loaded = load_text(f"dsl: 1\nname: {self.name}\n{text}")
         assert loaded.ok, loaded.diagnostics
+        self.definitions = loaded.definitions
         self.store = MemoryStore(loaded.definitions)
         self.paths: list[str] = []
         self.ended: list[str] = []
+        self.log: list[str] = []
 
     def note(self) -> None:
         self.paths.append(activity.info().activity_id)
+        self.log.append(activity.info().activity_id)
 
     def registry(self) -> ActivityRegistry:
         @activity.defn(name="act")
@@ -59,6 +64,7 @@ class Desk:
             self.note()
             await asyncio.sleep(seconds)
             self.ended.append(activity.info().activity_id)
+            self.log.append(f"{activity.info().activity_id} ended")
             return "done"
 
         @activity.defn(name="busy")
@@ -74,8 +80,10 @@ class Desk:
         async with make_worker(self.client, self.store, self.registry(), task_queue=self.name):
             yield
 
-    async def start(self) -> Handle:
-        return await self.client.start_workflow(self.name, id=self.name, task_queue=self.name)
+    async def start(self, task_timeout: timedelta | None = None) -> Handle:
+        return await self.client.start_workflow(
+            self.name, id=self.name, task_queue=self.name, task_timeout=task_timeout
+        )
 
     async def called(self, path: str) -> None:
         await eventually(f"{path} in {self.paths}", lambda: path in self.paths)
@@ -110,11 +118,39 @@ async def test_before_a_worker_took_it(site: Site) -> None:
     handle = await desk.start()
     await handle.cancel()
     async with desk.worker():
-        await desk.cancelled(handle)
+        state = await desk.cancelled(handle)
         done = await site.cli("status", desk.name)
     assert desk.paths == []  # not even the definition's `finally`: it never began
+    assert state["steps"] == []
     assert done.code == 0 and f"{desk.name}  cancelled" in done.out, done
     assert "Traceback" not in done.err
+
+
+class SlowStore(MemoryStore):
+    """Gives no definition in time."""
+
+    def __init__(self, definitions: Iterable[Definition]) -> None:
+        super().__init__(definitions)
+        self.asked = asyncio.Event()
+
+    async def get(
+        self, name: str, revision: str | None = None, alias: str | None = None, draw: float = 0.0
+    ) -> StoredDefinition:
+        self.asked.set()
+        await asyncio.sleep(60)
+        return await super().get(name, revision, alias, draw)
+
+
+async def test_while_its_definition_is_looked_up(site: Site) -> None:
+    """A worker took it, and its first step has not begun."""
+    desk = Desk(site, BOOKING)
+    store = desk.store = SlowStore(desk.definitions)
+    async with desk.worker():
+        handle = await desk.start(task_timeout=timedelta(seconds=1))
+        await asyncio.wait_for(store.asked.wait(), 30)
+        await handle.cancel()
+        state = await desk.cancelled(handle)
+    assert desk.paths == state["steps"] == []
 
 
 async def test_while_no_worker_is_up(site: Site) -> None:
@@ -192,6 +228,7 @@ steps:
         state = await desk.cancelled(handle)
     assert sorted(desk.paths[:3]) == sorted(desk.ended) == ["a", "f[0].b", "f[1].b"]
     assert sorted(desk.paths[3:]) == ["a!undo", "f[0].b!undo", "f[1].b!undo"]
+    assert all(entry.endswith(" ended") for entry in desk.log[3:6]), desk.log
     assert {(status, undo) for _, status, undo in undone(state)} == {("completed", "compensated")}
 
 
@@ -211,8 +248,7 @@ steps:
             await desk.called(path)
             await handle.cancel()
         state = await desk.cancelled(handle)
-    assert desk.paths == ["a", "b", "b!undo", "a!undo"]
-    assert desk.ended == ["b!undo", "a!undo"]
+    assert desk.log == ["a", "b", "b!undo", "b!undo ended", "a!undo", "a!undo ended"]
     assert undone(state) == [("b", "completed", "compensated"), ("a", "completed", "compensated")]
 
 

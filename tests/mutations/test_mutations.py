@@ -32,7 +32,15 @@ OTHERS = [
     for name in (
         *("activity_used_well", "anchors_everywhere", "catch_output", "comprehensions"),
         *("definition_end", "every_common_key", "every_kind", "guard_has", "json_whole"),
-        *("loops_and_exits", "names", "outputs", "polling_loops", "races_of_one", "saga_guarded"),
+        *(
+            "loops_and_exits",
+            "messages",
+            "names",
+            "outputs",
+            "polling_loops",
+            "races_of_one",
+            "saga_guarded",
+        ),
         *("schema_keywords", "schema_refs", "signals_of_several_names", "three_definitions"),
         *("times_and_durations", "undone_in_depth", "variables_of_blocks", "yaml_scalars"),
     )

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowHistory,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateHandle,
+    WorkflowUpdateStage,
 )
 from temporalio.common import Priority, RawValue
 from temporalio.converter import default as default_converter
@@ -51,8 +54,10 @@ TASK_QUEUE = "conformance"
 _PATIENCE = 20.0
 """How long a case may take, in real seconds: one that hangs must not stop the others."""
 _KEYS = frozenset(
-    ("name", "definition", "input", "mocks", "signals", "cancel", "expect", "more", "run")
-)
+    ("name", "definition", "input", "mocks", "signals", "cancel", "expect", "more", "run", "beside")
+) | {"updates", "queries"}
+_ACCEPTED = "workflow_execution_update_accepted_event_attributes"
+_BESIDE = frozenset(("definition", "input", "mocks", "expect"))
 _CLOSED = {
     "completed": ("COMPLETED",),
     "failed": ("FAILED",),
@@ -76,6 +81,7 @@ _EXPECTED = frozenset(
         "refused",
         "paths",
         "kept",
+        "search_attributes",
         "then",
         "answers",
         "answers_given",
@@ -126,6 +132,9 @@ class World:
     mocks: dict[str, Any]
     calls: list[Call] = field(default_factory=list[Call])
     counts: dict[str, int] = field(default_factory=dict[str, int])
+    updates: list[tuple[dict[str, Any], WorkflowUpdateHandle[Any]]] = field(
+        default_factory=list[tuple[dict[str, Any], WorkflowUpdateHandle[Any]]]
+    )
 
 
 def read_cases(folder: Path) -> list[Case]:
@@ -141,6 +150,8 @@ def read_cases(folder: Path) -> list[Case]:
                 expect = data["expect"]
                 unknown = set(data) - _KEYS | set(expect) - _EXPECTED
                 unknown |= set(expect.get("then", {})) - _EXPECTED
+                for other in data.get("beside", {}).values():
+                    unknown |= set(other) - _BESIDE | set(other["expect"]) - _EXPECTED
                 assert not unknown, f"{case.id}: unknown keys {unknown}"
                 cases.append(case)
     names = [case.id for case in cases]
@@ -174,7 +185,7 @@ class Runner:
             self.client,
             task_queue=TASK_QUEUE,
             workflows=[DslWorkflow],
-            activities=[answer, Resolver(self.store).resolve],
+            activities=[answer, *Resolver(self.store).activities],
             interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
             # A cancellation reaches an activity with a heartbeat: they are not held back.
             max_heartbeat_throttle_interval=timedelta(milliseconds=20),
@@ -246,18 +257,27 @@ class Runner:
         name = self._load(case)
         world = self.worlds[name]
         expect = data["expect"]
+        beside = self._load_beside(name, data)
         async with asyncio.timeout(_PATIENCE):
+            others = {id: await self._start(id, other) for id, other in beside.items()}
             handle = await self._start(name, data)
             if "suspended" in expect:
                 await self._check_suspended(handle, expect, world)
+                while "then" in expect:
+                    expect = expect["then"]
+                if "suspended" not in expect:
+                    await self._check_messages(handle, data, world)
             else:
                 await self._check_end(handle, expect, world)
+                await self._check_messages(handle, data, world)
                 with contextlib.suppress(Unsupported):
                     observed = await self._observed(name, handle, data)
                     violations = check(observed.definition, observed.observation)
                     assert not violations, "\n".join(map(str, violations))
+            for id, other in others.items():
+                await self._check_end(other, beside[id]["expect"], self.worlds[id])
         history = await fetch(handle)
-        await replay(history)
+        await replay(history, *[await fetch(other) for other in others.values()])
         return history
 
     async def observe(self, case: Case) -> Observed:
@@ -316,11 +336,26 @@ class Runner:
         self.worlds[name] = World(data.get("mocks", {}))
         return name
 
+    def _load_beside(self, name: str, data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Makes the runs known that are there beside that of a case; gives them by their ids."""
+        beside: dict[str, dict[str, Any]] = {}
+        for suffix, other in data.get("beside", {}).items():
+            id = f"{name}-{suffix}"
+            beside[id] = other
+            loaded = load_text(json.dumps({"dsl": 1, "name": id, **other["definition"]}), id)
+            assert loaded.ok, loaded.diagnostics
+            self.store.add(loaded.definitions)
+            self.worlds[id] = World(other.get("mocks", {}))
+        return beside
+
     async def _start(self, name: str, data: dict[str, Any]) -> WorkflowHandle[Any, Any]:
         arguments = [data["input"]] if "input" in data else []
         # Messages come at times of the run's own clock: it is driven from one to the next.
         moments: list[tuple[float | str, dict[str, Any] | None]] = [
-            (_moment(signal), signal) for signal in data.get("signals", [])
+            (_moment(message), {"kind": kind, **message})
+            for kind in ("signals", "updates", "queries")
+            for message in data.get(kind, [])
+            if kind != "queries" or message.keys() & {"after", "call"}
         ]
         cancels = data.get("cancel", [])
         for cancel in cancels if isinstance(cancels, list) else [cancels]:
@@ -343,8 +378,65 @@ class Runner:
             if message is None:
                 await handle.cancel()
             else:
-                await handle.signal(message["name"], message.get("payload"))
+                await self._send(handle, name, message)
         return handle
+
+    async def _send(
+        self, handle: WorkflowHandle[Any, Any], name: str, message: dict[str, Any]
+    ) -> None:
+        match message["kind"]:
+            case "signals":
+                await handle.signal(message["name"], message.get("payload"))
+            case "updates":
+                stage = WorkflowUpdateStage.ACCEPTED
+                sent = await handle.start_update(
+                    message["name"], message.get("payload"), wait_for_stage=stage
+                )
+                self.worlds[name].updates.append((message, sent))
+            case _:
+                await self._ask(handle, message)
+
+    async def _ask(self, handle: WorkflowHandle[Any, Any], asked: dict[str, Any]) -> None:
+        """Asks a query, which is answered or refused."""
+        try:
+            answer = await handle.query(asked["name"])
+        except WorkflowQueryFailedError as error:
+            assert "refused" in asked, error
+            assert asked["refused"] in str(error), error
+        else:
+            assert "refused" not in asked, answer
+            assert answer == asked["answer"], answer
+
+    async def _check_messages(
+        self, handle: WorkflowHandle[Any, Any], data: dict[str, Any], world: World
+    ) -> None:
+        """What became of the updates; the queries that are asked at the end."""
+        for message, sent in world.updates:
+            error: BaseException | None = None
+            answer: Any = None
+            try:
+                answer = await sent.result()
+            except WorkflowUpdateFailedError as failure:
+                error = failure.cause
+            if error is None:
+                assert answer == message["answer"], answer
+                continue
+            assert isinstance(error, ApplicationError), error
+            wanted = message["rejected"] if "rejected" in message else message["error"]
+            wanted = {"type": wanted} if isinstance(wanted, str) else wanted
+            details = error.details[0] if error.details else None
+            actual = {"type": error.type, "message": error.message, "details": details}
+            assert {key: actual[key] for key in wanted} == wanted, actual
+        if world.updates:
+            # What was rejected has left no trace.
+            events = (await fetch(handle)).events
+            attributes = (getattr(e, _ACCEPTED) for e in events if e.HasField(_ACCEPTED))
+            names = [one.accepted_request.input.name for one in attributes]
+            taken = [message["name"] for message, _ in world.updates if "rejected" not in message]
+            assert sorted(name for name in names if name != ANSWER) == sorted(taken), names
+        for asked in data.get("queries", []):
+            if not asked.keys() & {"after", "call"}:
+                await self._ask(handle, asked)
 
     async def _until_called(self, handle: WorkflowHandle[Any, Any], name: str, path: str) -> None:
         """Lets time fly until an activity was called. It stands still while one runs."""
@@ -425,7 +517,8 @@ class Runner:
             error = failure.cause
         state = await handle.query("status")
         assert state["status"] == expect["status"], (state, error)
-        closed = (await persistent(handle.describe)).status
+        described = await persistent(handle.describe)
+        closed = described.status
         assert closed is not None and closed.name in _CLOSED[expect["status"]], closed
         if "output" in expect:
             assert error is None, error
@@ -440,6 +533,11 @@ class Runner:
             actual["step"] = report.get("step")
             assert {key: actual[key] for key in wanted} == wanted, actual
         self._check_state(state, expect, world)
+        if "search_attributes" in expect:
+            pairs = described.typed_search_attributes.search_attributes
+            attributes = {one.key.name: _plain(one.value) for one in pairs}
+            attributes.pop("BuildIds", None)  # the server's own
+            assert attributes == expect["search_attributes"], attributes
         if "elapsed" in expect:
             events = (await fetch(handle)).events
             first = events[0].event_time.ToDatetime()
@@ -486,6 +584,11 @@ class Runner:
             assert state["signals"]["refused"] == expect["refused"], state["signals"]
         if "kept" in expect:
             assert state["signals"]["kept"] == expect["kept"], state["signals"]
+
+
+def _plain(value: Any) -> Any:
+    """The value of a search attribute as a case writes it."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _moment(message: dict[str, Any]) -> float | str:

@@ -27,7 +27,19 @@ T = TypeVar("T")
 
 # The server paces continue-as-new of one id to one a second; tests need not wait for that.
 _TEST = ('history.workflowIdReuseMinimalInterval="0s"',)
+_ATTRIBUTES = {
+    f"Case{type}": type
+    for type in ("Keyword", "Text", "Int", "Double", "Bool", "Datetime", "KeywordList")
+} | {"OrderStatus": "Keyword", "OrderAmount": "Double", "WaitsFor": "Keyword"}
+"""Search attributes that tests find: one of each type, and those of the reference."""
 _VIRTUAL = ("frontend.WorkflowTimeSkippingEnabled=true",)
+
+
+def _arguments(*settings: str) -> list[str]:
+    arguments = flags(DEVELOPMENT + _TEST + settings)
+    for name, type in _ATTRIBUTES.items():
+        arguments += ["--search-attribute", f"{name}={type}"]
+    return arguments
 
 
 @asynccontextmanager
@@ -35,7 +47,7 @@ async def virtual_server() -> AsyncIterator[WorkflowEnvironment]:
     """A server on which a run's time is skipped while it only waits."""
     server = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=find_temporal(),
-        dev_server_extra_args=flags(DEVELOPMENT + _TEST + _VIRTUAL),
+        dev_server_extra_args=_arguments(*_VIRTUAL),
         dev_server_log_level="error",
     )
     try:
@@ -49,7 +61,7 @@ async def real_server() -> AsyncIterator[WorkflowEnvironment]:
     """A server in real time."""
     server = await WorkflowEnvironment.start_local(
         dev_server_existing_path=find_temporal(),
-        dev_server_extra_args=flags(DEVELOPMENT + _TEST),
+        dev_server_extra_args=_arguments(),
         dev_server_log_level="error",
     )
     try:
