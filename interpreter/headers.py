@@ -58,7 +58,6 @@ class _Outbound(WorkflowOutboundInterceptor):
 def _root() -> dict[str, temporalio.api.common.v1.Payload]:
     """What all activities of a run are sent."""
     info = workflow.info()
-    # After a reset the run has a new id, but its acts are the same acts.
-    if info.original_execution_run_id == info.run_id:
-        return {}
-    return {ROOT_HEADER: _to_payload(info.original_execution_run_id)}
+    # After a reset, or as it goes on as new, the run has a new id, but its acts are the same acts.
+    root = getattr(workflow.instance(), "root", None) or info.original_execution_run_id
+    return {} if root == info.run_id else {ROOT_HEADER: _to_payload(root)}

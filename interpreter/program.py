@@ -52,6 +52,7 @@ class Compiler:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.all: list[Node] = []
+        self.read_steps: set[str] = set()
         self.compensating = False
         self.undoing = Undoing()
         self._activation = 0
@@ -131,6 +132,8 @@ class Compiler:
             where = (step.id, inside + step.id) if step.id else (key + place, path + place)
             nodes.append(self._step(step, owner, Place(*where, inside, self._activation)))
         self._activation = outer
+        if nodes:
+            nodes[-1].is_read = True  # the output of a block is that of its last step
         return tuple(nodes)
 
     def _step(self, step: StepBase, owner: Node, place: Place) -> Node:
@@ -193,6 +196,7 @@ class Compiler:
         )
 
     def _note(self, reads: frozenset[tuple[str, ...]]) -> None:
+        self.read_steps.update(read[1] for read in reads if read[0] == "steps" and len(read) > 1)
         if self._reads is not None:
             self._reads.update(reads)
 
@@ -218,3 +222,6 @@ class Program:
         with compiler.block(definition.compensation):
             self.root = RootNode(definition, compiler)
         self.nodes = compiler.nodes
+        self.places = {node.address: node for node in (self.root, *compiler.all)}
+        for id in compiler.read_steps & compiler.nodes.keys():
+            compiler.nodes[id].is_read = True

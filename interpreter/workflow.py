@@ -14,9 +14,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 from dsl.model.definition import Definition
 from interpreter import operators
+from interpreter.checkpoint import restore, write
 from interpreter.definitions.resolver import ENGINE, RESOLVE
 from interpreter.errors import legible
-from interpreter.execution import Execution
+from interpreter.execution import Execution, GoesOn
 from interpreter.messages import Mailbox
 from interpreter.payloads import value_of
 from interpreter.program import Program
@@ -74,6 +75,8 @@ class DslWorkflow:
         self._mailbox = Mailbox()
         self._execution: Execution | None = None
         self._cancelled = False
+        self.root: str | None = None
+        """The root of idempotency keys, where the run goes on as new."""
         self._refused: ApplicationError | None = None
 
     @workflow.run
@@ -87,17 +90,36 @@ class DslWorkflow:
         """
         try:
             value, options = (_decode(arg) for arg in (*args, None, None)[:2])
-            wanted = _wanted(options)
+            checkpoint = _checkpoint(options)
+            wanted = None if checkpoint else _wanted(options)
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
             self._refused = ApplicationError(message, type="InvalidInput", non_retryable=True)
             raise self._refused from None
-        pinned = await self._pin(args, wanted)
-        program, content = _program(pinned)
-        if content is not None and "input" in content:
-            value = content["input"]
-        execution = self._execution = Execution(program, value, self._mailbox)
-        output = await self._ended(execution)
+        if checkpoint is None:
+            pinned = await self._pin(args, wanted)
+            program, content = _program(pinned)
+            if content is not None and "input" in content:
+                value = content["input"]
+            execution = Execution(program, value, self._mailbox)
+        else:
+            self.root = checkpoint["root"]
+            pinned = checkpoint["pinned"].encode()
+            program, content = _program(pinned)
+            if content is not None and "input" in content:
+                value = content["input"]
+            execution = restore(program, value, self._mailbox, checkpoint["state"])
+        self._execution = execution
+        execution.start(write)
+        try:
+            output = await self._ended(execution)
+        except GoesOn as goes_on:
+            checkpoint = {
+                "pinned": pinned.decode(),
+                "root": self.root or workflow.info().original_execution_run_id,
+                "state": goes_on.state,
+            }
+            workflow.continue_as_new(args=[*(args[:1] or [{}]), {"checkpoint": checkpoint}])
         if execution.status == "completed":
             return output
         error = execution.error
@@ -182,6 +204,13 @@ def _decode(value: RawValue | None) -> Any:
     if value is None:
         return {}
     return value_of(value.payload)
+
+
+def _checkpoint(options: Any) -> dict[str, Any] | None:
+    """What argument 2 of a run that goes on as new brings."""
+    if isinstance(options, dict) and "checkpoint" in options:
+        return cast("dict[str, Any]", options["checkpoint"])
+    return None
 
 
 def _wanted(options: Any) -> dict[str, str] | None:

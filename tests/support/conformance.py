@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,16 +40,19 @@ from dsl.syntax import compose
 from interpreter.activities import ActivityContextInterceptor, idempotency_key
 from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
+from interpreter.execution import Execution
 from interpreter.headers import HeaderInterceptor
 from interpreter.operators import ANSWER
 from interpreter.testing import Observation, Unsupported, check, read_history
 from interpreter.workflow import DslWorkflow
-from tests.support.servers import fetch, persistent, replay
+from tests.support.servers import fetch_chain, persistent, replay
 
 __all__ = ["Call", "Case", "Observed", "Runner", "read_cases"]
 
 TASK_QUEUE = "conformance"
-_PATIENCE = 20.0
+if _after := os.environ.get("CONTINUE_AFTER"):
+    Execution.CONTINUE_AFTER = int(_after)
+_PATIENCE = float(os.environ.get("PATIENCE", "20"))
 """How long a case may take, in real seconds: one that hangs must not stop the others."""
 _KEYS = frozenset(
     ("name", "definition", "input", "mocks", "signals", "cancel", "expect", "more", "run")
@@ -115,7 +119,7 @@ class Observed:
 
     definition: Definition
     observation: Observation
-    history: WorkflowHistory
+    chain: list[WorkflowHistory]
     calls: list[Call]
 
 
@@ -256,9 +260,12 @@ class Runner:
                     observed = await self._observed(name, handle, data)
                     violations = check(observed.definition, observed.observation)
                     assert not violations, "\n".join(map(str, violations))
-        history = await fetch(handle)
-        await replay(history)
-        return history
+        chain = await fetch_chain(self.client, handle.id)
+        started = chain[0].events[0].workflow_execution_started_event_attributes
+        roots = {call.options["root"] for call in world.calls}
+        assert roots <= {started.original_execution_run_id}
+        await replay(*chain)
+        return chain[-1]
 
     async def observe(self, case: Case) -> Observed:
         """Runs a case, whatever comes of it. Many may run at the same time.
@@ -296,11 +303,11 @@ class Runner:
         self, name: str, handle: WorkflowHandle[Any, Any], data: dict[str, Any]
     ) -> Observed:
         report: dict[str, Any] = await handle.query("status")
-        history = await fetch(handle)
+        chain = await fetch_chain(self.client, handle.id)
         input = data.get("input", {})
-        observation = read_history(history.to_json_dict(), report, input)
+        observation = read_history([one.to_json_dict() for one in chain], report, input)
         definition = (await self.store.get(name)).definition
-        return Observed(definition, observation, history, self.worlds[name].calls)
+        return Observed(definition, observation, chain, self.worlds[name].calls)
 
     def _load(self, case: Case) -> str:
         """Makes the definitions of a case known; gives the name of the first."""
@@ -441,9 +448,9 @@ class Runner:
             assert {key: actual[key] for key in wanted} == wanted, actual
         self._check_state(state, expect, world)
         if "elapsed" in expect:
-            events = (await fetch(handle)).events
-            first = events[0].event_time.ToDatetime()
-            last = events[-1].event_time.ToDatetime()
+            chain = await fetch_chain(self.client, handle.id)
+            first = chain[0].events[0].event_time.ToDatetime()
+            last = chain[-1].events[-1].event_time.ToDatetime()
             elapsed = (last - first).total_seconds()
             wanted_seconds = parse_duration(expect["elapsed"]) or 0.0
             assert abs(elapsed - wanted_seconds) <= max(2.0, wanted_seconds * 0.01), elapsed
@@ -497,10 +504,11 @@ def _moment(message: dict[str, Any]) -> float | str:
 
 def _options(info: activity.Info) -> dict[str, Any]:
     """What the server told the worker about a call."""
-    assert info.workflow_run_id is not None
+    root, _, path = idempotency_key().partition("/")
     options: dict[str, Any] = {
         "attempt": info.attempt,
-        "key": idempotency_key().replace(info.workflow_run_id, "<root>"),
+        "key": f"<root>/{path}",
+        "root": root,
     }
     for name in ("start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"):
         timeout = getattr(info, name)
