@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from interpreter.definitions.packed import pack, unpack
-from interpreter.errors import Fault, LoopExit, Returning, StepError
+from interpreter.errors import Answered, Fault, LoopExit, Returning, StepError
 from interpreter.execution import Execution
 from interpreter.messages import Mailbox, Message
 from interpreter.nodes import Node
@@ -122,7 +122,7 @@ class _Writer:
                 data[name] = value
         if rec.attempt > 1:
             data["attempt"] = rec.attempt
-        if rec.held:
+        if rec.held and rec.ended is None:
             data["held"] = self.held(rec.held)
         if rec.acts:
             data["acts"] = [(index, self.act(act)) for index, act in rec.acts.items()]
@@ -154,6 +154,9 @@ class _Writer:
                 return {"return": value.value}
             case LoopExit():
                 return {"exit": value.ends}
+            case Answered():
+                assert isinstance(value.rec, Rec)
+                return {"answered": (value.rec.path, value.done, value.output)}
             case Message():
                 return {"message": (value.number, value.name, value.payload)}
             case tuple():
@@ -195,6 +198,8 @@ class _Reader:
         self.groups = [Group(parallel, limit) for parallel, limit, _ in data["groups"]]
         self.entries = [object.__new__(Entry) for _ in data["entries"]]
         self.recs: list[dict[str, Rec]] = [{} for _ in data["recs"]]
+        self.paths: dict[str, Rec] = {}
+        self.answered: dict[str, Answered] = {}
 
     def execution(self, input: Any, mailbox: Mailbox) -> Execution:
         data = self.data
@@ -229,6 +234,8 @@ class _Reader:
             recs |= {key: self.rec(row) for key, row in rows.items()}
         execution.rec = self.rec(data["rec"])
         execution.rec.resumed = False
+        for path, answered in self.answered.items():
+            answered.rec = self.paths[path]
         for row in data["behind"]:
             execution.leave_behind(self.behind(row))
         return execution
@@ -248,7 +255,7 @@ class _Reader:
         entry.freeze_names()
 
     def rec(self, row: Data) -> Rec:
-        rec = Rec(self.node(row["node"]), row["path"])
+        rec = self.paths[row["path"]] = Rec(self.node(row["node"]), row["path"])
         rec.resumed = True
         rec.status = row["status"]
         rec.output = row.get("output", NOTHING)
@@ -288,6 +295,8 @@ class _Reader:
                 return Returning(value)
             case "exit":
                 return LoopExit(value)
+            case "answered":
+                return self.answered.setdefault(value[0], Answered(None, value[1], value[2]))
             case "message":
                 return Message(*value)
             case "tuple":

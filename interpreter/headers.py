@@ -10,6 +10,7 @@ from temporalio.converter import DefaultPayloadConverter
 from temporalio.worker import (
     Interceptor,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -44,7 +45,15 @@ class _Inbound(WorkflowInboundInterceptor):
 class _Outbound(WorkflowOutboundInterceptor):
     _of_run: dict[str, temporalio.api.common.v1.Payload] | None = None
 
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        self._add(input)
+        return super().start_local_activity(input)
+
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        self._add(input)
+        return super().start_activity(input)
+
+    def _add(self, input: StartActivityInput | StartLocalActivityInput) -> None:
         headers = self._of_run
         if headers is None:
             headers = self._of_run = _root()
@@ -52,7 +61,6 @@ class _Outbound(WorkflowOutboundInterceptor):
             headers = {**headers, ARGS_HEADER: _to_payload(True)}
         if headers:
             input.headers = {**input.headers, **headers}
-        return super().start_activity(input)
 
 
 def _root() -> dict[str, temporalio.api.common.v1.Payload]:

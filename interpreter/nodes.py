@@ -187,12 +187,14 @@ class Node:
         elif rec.ended is not None:
             assert rec.status not in ("failed", "timed_out", "cancelled"), rec.path
             return None if rec.output is NOTHING else rec.output
-        rec.resumed = False
         execution = act.execution
         try:
-            execution.burst += 1
-            if execution.burst > execution.LONGEST_BURST:
-                await execution.breathe(act, rec)
+            if rec.resumed:
+                rec.resumed = False
+            else:
+                execution.burst += 1
+                if execution.burst > execution.LONGEST_BURST:
+                    await execution.breathe(act, rec)
             if rec.started is None:
                 if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
                     rec.status = "skipped"
