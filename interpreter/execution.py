@@ -125,9 +125,6 @@ class Execution:
     LONGEST_BURST = 5000
     """How many steps are made in one go before the activation ends."""
 
-    CONTINUE_AFTER: int | None = None
-    """After how many events a run goes on as new; where not given when the server suggests it."""
-
     def __init__(
         self,
         program: Program,
@@ -361,7 +358,8 @@ class Execution:
         Raises:
             Stopped: if the scope was stopped meanwhile.
         """
-        await self.pause_until(act, rec, self.clock() + seconds, summary)
+        if seconds > 0:
+            await self.pause_until(act, rec, self.clock() + seconds, summary)
 
     async def pause_until(self, act: Act, rec: Rec, time: float, summary: str) -> None:
         """Sleeps in a step until a time, in seconds since 1970.
@@ -369,9 +367,6 @@ class Execution:
         Raises:
             Stopped: if the scope was stopped meanwhile.
         """
-        seconds = time - self.clock()
-        if seconds <= 0:
-            return
         over: list[bool] = []
 
         def ring() -> None:
@@ -379,7 +374,8 @@ class Execution:
             if act.token.wake is not None:
                 act.token.wake()
 
-        timer = self.timer(seconds, ring, summary)
+        # One that has passed while the run went on as new rings too: histories tell it.
+        timer = self.timer(max(0.001, time - self.clock()), ring, summary)
         try:
             await self.wait(act, rec, lambda: bool(over), "waiting")
         except Stopped:
@@ -397,7 +393,7 @@ class Execution:
         """Looks whether it is time to go on as new: as soon as nothing is in flight."""
         if not self._progress:
             return
-        most = self.CONTINUE_AFTER
+        most = self.program.continue_after
         if info.is_continue_as_new_suggested() if most is None else length >= most:
             self.parks = True
             self._drains = length >= _LONGEST_HISTORY

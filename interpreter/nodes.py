@@ -362,7 +362,11 @@ class Node:
             data = ending.data() if isinstance(ending, StepError) else None
             await unwind(act, rec, self.undo_limit, data)
         if clause is None:
-            return ending, None
+            stop = act.token.stop if edge.always else None
+            if stop is None:
+                return ending, None
+            rec.error = error.data()  # what it was undone for at first
+            return Stopped(stop), None
         rec.keep("caught", (error, edge.clauses.index(clause)))
         return await self._run_clause(edge, clause, inside, rec, error)
 

@@ -208,12 +208,21 @@ class Program:
         definition: The definition in its normal form.
         digest: What identifies it.
         revision: What people call it.
+        continue_after: After how many events its runs go on as new; where not given when the
+            server suggests it.
     """
 
-    def __init__(self, definition: Definition, digest: str, revision: str) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        digest: str,
+        revision: str,
+        continue_after: int | None = None,
+    ) -> None:
         self.name = definition.name
         self.digest = digest
         self.revision = revision
+        self.continue_after = continue_after
         self.suspends = definition.on_fault != "fail"
         self.signals = {
             name: SignalType(name, signal.payload) for name, signal in definition.signals.items()

@@ -79,8 +79,9 @@ class Retries:
             seconds = await self.wait_after(act, rec, error, rec.attempt)
             if seconds is None:
                 raise error
-            rec.keep("again", act.execution.clock() + seconds)
-        await act.execution.pause_until(act, rec, rec.kept("again"), summary)
+            rec.keep("again", act.execution.clock() + seconds if seconds > 0 else None)
+        if rec.kept("again") is not None:
+            await act.execution.pause_until(act, rec, rec.kept("again"), summary)
         rec.release("failed", "again")
         rec.attempt += 1
 

@@ -29,7 +29,7 @@ _CACHED = 1000
 _MOST_REPORTED = 200
 """How many entries of the saga log a failure carries. `status` has them all."""
 _by_text: dict[bytes, Program] = {}
-_by_digest: dict[tuple[str, str], Program] = {}
+_by_digest: dict[tuple[str, str, int | None], Program] = {}
 
 
 def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
@@ -41,7 +41,7 @@ def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
     if content["engine"] > ENGINE:
         # Not the run's fault: fail the task, a newer worker will take it.
         raise RuntimeError(f"this run needs engine {content['engine']}, this worker has {ENGINE}")
-    key = (content["digest"], content["revision"])
+    key = (content["digest"], content["revision"], content.get("continue_after"))
     program = _by_digest.get(key)
     if program is None:
         definition = Definition.model_validate(content["definition"])

@@ -33,6 +33,8 @@ class SleepNode(Node):
         until: float | None = rec.kept("until")
         if until is None:
             seconds = await self.duration.seconds(act, rec)
+            if seconds <= 0:
+                return None
             until = rec.keep("until", act.execution.clock() + seconds)
         await act.execution.pause_until(act, rec, until, self.description or rec.path)
         return None
@@ -52,10 +54,12 @@ class SleepUntilNode(Node):
     async def run(self, act: Act, rec: Rec) -> Any:
         if not rec.keeps("until"):
             # Nobody waits longer than the longest duration.
-            longest = act.execution.clock() + MAX_SECONDS
-            rec.keep("until", min(await self._until(act, rec), longest))
-        until: float = rec.kept("until")
-        await act.execution.pause_until(act, rec, until, self.description or rec.path)
+            until = min(await self._until(act, rec), act.execution.clock() + MAX_SECONDS)
+            if until <= act.execution.clock():
+                return None
+            rec.keep("until", until)
+        summary = self.description or rec.path
+        await act.execution.pause_until(act, rec, rec.kept("until"), summary)
         return None
 
     async def _until(self, act: Act, rec: Rec) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,7 +39,6 @@ from dsl.syntax import compose
 from interpreter.activities import ActivityContextInterceptor, idempotency_key
 from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
-from interpreter.execution import Execution
 from interpreter.headers import HeaderInterceptor
 from interpreter.operators import ANSWER
 from interpreter.testing import Observation, Unsupported, check, read_history
@@ -50,9 +48,7 @@ from tests.support.servers import fetch_chain, persistent, replay
 __all__ = ["Call", "Case", "Observed", "Runner", "read_cases"]
 
 TASK_QUEUE = "conformance"
-if _after := os.environ.get("CONTINUE_AFTER"):
-    Execution.CONTINUE_AFTER = int(_after)
-_PATIENCE = float(os.environ.get("PATIENCE", "20"))
+_PATIENCE = 20.0
 """How long a case may take, in real seconds: one that hangs must not stop the others."""
 _KEYS = frozenset(
     ("name", "definition", "input", "mocks", "signals", "cancel", "expect", "more", "run")
@@ -161,9 +157,10 @@ class Runner:
 
     Args:
         server: The server, in virtual time.
+        continue_after: After how many events runs go on as new.
     """
 
-    def __init__(self, server: WorkflowEnvironment) -> None:
+    def __init__(self, server: WorkflowEnvironment, continue_after: int | None = None) -> None:
         self.server = server
         self.client: Client = server.client
         self.store = MemoryStore([])
@@ -178,7 +175,7 @@ class Runner:
             self.client,
             task_queue=TASK_QUEUE,
             workflows=[DslWorkflow],
-            activities=[answer, Resolver(self.store).resolve],
+            activities=[answer, Resolver(self.store, continue_after).resolve],
             interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
             # A cancellation reaches an activity with a heartbeat: they are not held back.
             max_heartbeat_throttle_interval=timedelta(milliseconds=20),
@@ -313,7 +310,7 @@ class Runner:
         """Makes the definitions of a case known; gives the name of the first."""
         data = case.data
         self._count += 1
-        name = f"case-{self._count}"
+        name = f"{self.task_queue}-{self._count}"
         parts = [{"dsl": 1, "name": name, **data["definition"]}, *data.get("more", [])]
         texts = [json.dumps(part, indent=1, ensure_ascii=False) for part in parts]
         loaded = load_text("\n---\n".join(texts), case.id)
