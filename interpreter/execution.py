@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import insort
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,36 @@ if TYPE_CHECKING:
     from interpreter.nodes import Node
     from interpreter.steps.join import Join
 
-__all__ = ["Execution", "Suspension", "Timer"]
+__all__ = ["Execution", "GoesOn", "Suspension", "Timer"]
+
+
+def _since(waiter: tuple[int, Callable[[], object]]) -> int:
+    return waiter[0]
+
+
+class GoesOn(Exception):
+    """The run is at rest, and goes on as a new one.
+
+    Args:
+        state: All that it needs to, as JSON.
+    """
+
+    def __init__(self, state: str) -> None:
+        super().__init__("the run goes on as a new one")
+        self.state = state
+
+
+def _identity(program: Program) -> dict[str, Any]:
+    """What `workflow` is in expressions. A run that goes on as new keeps it."""
+    info = workflow.info()
+    return {
+        "id": info.workflow_id,
+        "run_id": info.run_id,
+        "type": info.workflow_type,
+        "revision": program.revision,
+        "digest": program.digest,
+        "start_time": info.start_time.isoformat().replace("+00:00", "Z"),
+    }
 
 
 class Timer:
@@ -81,6 +111,7 @@ class Suspension:
 _MOST_BURSTS = 40
 _MOST_PENDING = 1000
 _MOST_SENT = 3 * 1024 * 1024
+_LONGEST_HISTORY = 20_000
 
 
 class Execution:
@@ -95,8 +126,13 @@ class Execution:
     LONGEST_BURST = 5000
     """How many steps are made in one go before the activation ends."""
 
-    def __init__(self, program: Program, input: Any, mailbox: Mailbox) -> None:
-        info = workflow.info()
+    def __init__(
+        self,
+        program: Program,
+        input: Any,
+        mailbox: Mailbox,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
         # The workflow's time in seconds since 1970, without a look-up of the runtime each time.
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.program = program
@@ -111,31 +147,39 @@ class Execution:
         self.error: StepError | None = None
         self.rec = Rec(program.root, "")
         self.attribute_types: dict[str, str] = {}  # of search attributes, by name
-        self.watched: dict[tuple[str, ...], list[Callable[[], object]]] = {}
+        self.watched: dict[tuple[str, ...], list[tuple[int, Callable[[], object]]]] = {}
+        self.places = 0  # how many have begun to wait
         self.burst = 0  # steps since something was waited for
-        self._bursts = 0
+        self.bursts = 0
         self._pending = 0
         self._sent = 0
         self._sent_at = 0
-        self._behind: dict[Join, None] = {}
+        self.behind: dict[Join, None] = {}
+        self.parks = False  # what would begin waits: the run is to go on as new
+        self._drains = False  # what is in flight is waited for, nothing new is begun
+        self._watches = False
+        self._progress = 0  # what has happened since the run began, or last thought of that
         names = {
             "input": input,
             "error": None,
-            "workflow": {
-                "id": info.workflow_id,
-                "run_id": info.run_id,
-                "type": info.workflow_type,
-                "revision": program.revision,
-                "digest": program.digest,
-                "start_time": info.start_time.isoformat().replace("+00:00", "Z"),
-            },
+            "workflow": identity or _identity(program),
         }
         self.act = Act(self, None, {}, "", self.token, Group(), names)
         self.done: asyncio.Future[Any] = self.future()
         early = mailbox.open(program.signals)
         has_any = program.handlers or program.updates or program.queries or early
         self.handlers = Handlers(self, early) if has_any else None
-        log(self, logging.INFO, "started")
+
+    def start(self, write: Callable[[Execution], str | None]) -> None:
+        """Begins, or goes on.
+
+        Args:
+            write: Writes the run down, at rest; None where it is too large.
+        """
+        self._write = write
+        log(self, logging.INFO, "goes on" if self.rec.started else "started")
+        for join in self.behind:
+            self.spawn(join.lanes)
         self.spawn(self._main)
 
     async def _main(self) -> None:
@@ -189,16 +233,16 @@ class Execution:
         One that goes on without anything ever happening suspends the run.
         """
         self.burst = 0
-        self._bursts += 1
-        if self._bursts > _MOST_BURSTS:
-            self._bursts = 0
+        self.bursts += 1
+        if self.bursts > _MOST_BURSTS:
+            self.bursts = 0
             steps = _MOST_BURSTS * self.LONGEST_BURST
             fault = Fault("LimitExceeded", f"{steps:,} steps in which nothing happened")
             await self.suspend(act, rec, fault)
             return
-        bursts = self._bursts
+        bursts = self.bursts
         await self.pause(act, rec, 0.001, "a long computation")
-        self._bursts = bursts
+        self.bursts = bursts
 
     async def admit(self, act: Act, rec: Rec, size: int) -> None:
         """Waits until an activity may be scheduled: Temporal bounds how many, and how much.
@@ -215,7 +259,9 @@ class Execution:
 
     async def carry(self, act: Act, rec: Rec, size: int) -> None:
         """Waits until the workflow task may carry so many bytes more."""
-        length = workflow.info().get_current_history_length()
+        info = workflow.info()
+        length = info.get_current_history_length()
+        self._grown(info, length)
         if length != self._sent_at:
             self._sent_at, self._sent = length, 0
         if self._sent and self._sent + size > _MOST_SENT:
@@ -225,12 +271,15 @@ class Execution:
 
     def reached(self) -> None:
         """Notes that something came from outside: what goes on is no endless computation."""
-        self._bursts = 0
+        self.bursts = 0
 
     def release(self) -> None:
         """Notes that an activity has settled."""
         self._pending -= 1
-        self._bursts = self.burst = 0
+        self._progress += 1
+        if self.parks and not self._pending:
+            self._watch()
+        self.bursts = self.burst = 0
         if self.watched:
             self.wake(("slot",))
 
@@ -253,7 +302,12 @@ class Execution:
         return Timer(self, seconds, ring, summary, is_timeout)
 
     async def woken(
-        self, act: Act, rec: Rec, keys: Sequence[tuple[str, ...]] = (), status: str = "waiting"
+        self,
+        act: Act,
+        rec: Rec,
+        keys: Sequence[tuple[str, ...]] = (),
+        status: str = "waiting",
+        since: int | None = None,
     ) -> None:
         """Waits until something happened. The one way to wait.
 
@@ -265,12 +319,16 @@ class Execution:
             keys: What to be woken for, besides a stop of the scope: `("signal", name)`,
                 `("vars", name)`, `("steps", id)`.
             status: What the step is meanwhile.
+            since: Its place among those who wait for the same; the last where not given.
 
         Raises:
             Stopped: if the scope was stopped.
         """
         token = act.token
         token.check()
+        if self._progress:
+            info = workflow.info()
+            self._grown(info, info.get_current_history_length())
         future = self.future()
 
         def wake() -> None:
@@ -281,20 +339,27 @@ class Execution:
         if self.watched and before != status:
             self.touch(rec.node)
         token.wake = wake
+        waiter = (self.place() if since is None else since, wake)
         for key in keys:
-            self.watched.setdefault(key, []).append(wake)
+            insort(self.watched.setdefault(key, []), waiter, key=_since)
         await future
-        self.burst = self._bursts = 0
+        self._progress += 1
+        self.burst = self.bursts = 0
         token.wake = None
         for key in keys:
-            wakers = self.watched[key]
-            wakers.remove(wake)
-            if not wakers:
+            waiters = self.watched[key]
+            waiters.remove(waiter)
+            if not waiters:
                 del self.watched[key]
         rec.status = before
         if self.watched and before != status:
             self.touch(rec.node)
         token.check()
+
+    def place(self) -> int:
+        """The place of one who begins to wait."""
+        self.places += 1
+        return self.places
 
     async def wait(self, act: Act, rec: Rec, ready: Callable[[], bool], status: str) -> None:
         """Waits until `ready`, which is looked at whenever the scope is woken."""
@@ -307,8 +372,15 @@ class Execution:
         Raises:
             Stopped: if the scope was stopped meanwhile.
         """
-        if seconds <= 0:
-            return
+        if seconds > 0:
+            await self.pause_until(act, rec, self.clock() + seconds, summary)
+
+    async def pause_until(self, act: Act, rec: Rec, time: float, summary: str) -> None:
+        """Sleeps in a step until a time, in seconds since 1970.
+
+        Raises:
+            Stopped: if the scope was stopped meanwhile.
+        """
         over: list[bool] = []
 
         def ring() -> None:
@@ -316,7 +388,8 @@ class Execution:
             if act.token.wake is not None:
                 act.token.wake()
 
-        timer = self.timer(seconds, ring, summary)
+        # One that has passed while the run went on as new rings too: histories tell it.
+        timer = self.timer(max(0.001, time - self.clock()), ring, summary)
         try:
             await self.wait(act, rec, lambda: bool(over), "waiting")
         except Stopped:
@@ -325,8 +398,56 @@ class Execution:
 
     def wake(self, key: tuple[str, ...]) -> None:
         """Wakes those who wait for something, in the order of their waits."""
-        for wake in tuple(self.watched.get(key, ())):
+        for _, wake in tuple(self.watched.get(key, ())):
             wake()
+
+    # Going on as new, before the history is too long.
+
+    def _grown(self, info: workflow.Info, length: int) -> None:
+        """Looks whether it is time to go on as new: as soon as nothing is in flight."""
+        if not self._progress:
+            return
+        most = self.program.continue_after
+        if info.is_continue_as_new_suggested() if most is None else length >= most:
+            self.parks = True
+            self._drains = length >= _LONGEST_HISTORY
+            self._watch()
+
+    def _watch(self) -> None:
+        if not self._watches:
+            self._watches = True
+            self.spawn(self._rest)
+
+    async def park(self, act: Act, rec: Rec) -> None:
+        """The gate before something new begins, closed while the run is to go on as new."""
+        if self.rests() and (self._drains or not self._pending):
+            info = workflow.info()
+            self._grown(info, info.get_current_history_length())
+            await self.woken(act, rec, [("gate",)], rec.status)
+
+    async def _rest(self) -> None:
+        """Goes on as new, if nothing is in flight once all that could run has run."""
+        await workflow.wait_condition(lambda: True)
+        self._watches = False
+        if self._pending:
+            return  # it is thought of again when something settles
+        state = self._write(self) if self.rests() else None
+        if state is not None:
+            self.done.set_exception(GoesOn(state))
+            return
+        self.parks = False
+        self._progress = 0
+        self.wake(("gate",))
+
+    def rests(self) -> bool:
+        """Whether nothing is being undone, and nothing is on its way out."""
+        return not (
+            self.done.done()
+            or self.undoing
+            or (self.handlers is not None and self.handlers.busy)
+            or self.token.stopping()
+            or workflow.cancellation_reason() is not None
+        )
 
     def touch(self, node: Node) -> None:
         """Tells that the status of a step changed, and with it that of what is inside."""
@@ -338,7 +459,7 @@ class Execution:
 
     def leave_behind(self, join: Join) -> None:
         """Notes a join whose losers run on: from now on they belong to the run."""
-        self._behind[join] = None
+        self.behind[join] = None
         for member in join.members.values():
             if not member.ended:
                 member.token.close()
@@ -349,16 +470,16 @@ class Execution:
 
     def ended_behind(self, join: Join) -> None:
         """Notes that the members of a join have all ended."""
-        if self._behind.pop(join, join) is None:
+        if self.behind.pop(join, join) is None:
             self.wake(("behind",))
 
     async def settle(self, group: Group) -> None:
         """Stops what runs on and belongs to a group, and waits until it settled."""
-        for join in tuple(self._behind):
+        for join in tuple(self.behind):
             if group.contains(join.group):
                 join.close()
         await self._shielded(
-            lambda: not any(group.contains(join.group) for join in self._behind), "behind"
+            lambda: not any(group.contains(join.group) for join in self.behind), "behind"
         )
 
     def settled(self, entry: Entry) -> bool:
@@ -381,7 +502,7 @@ class Execution:
 
     async def all_ended(self, act: Act, rec: Rec) -> None:
         """Waits for the losers that run on."""
-        while self._behind:
+        while self.behind:
             await self.woken(act, rec, [("behind",)])
 
     async def suspend(self, act: Act, rec: Rec, fault: Fault, *, always: bool = False) -> None:

@@ -74,6 +74,7 @@ class HandlerNode(Node):
         block = DoStep.model_construct(own, do=[], **{one: getattr(model, one) for one in own})
         super().__init__(block, Place(_KEY, "", ".", 0), compiler, root)
         self.name = name
+        self.address = f"/{self.kind}/{name}"
         self.description = model.description
         first = len(compiler.all)
         self.body = compiler.steps(model.do, self)
@@ -188,7 +189,7 @@ class Handlers:
         self._early = early
         self._act: Act | None = None
         self._main: Token | None = None
-        self._count = 0
+        self.count = 0  # how many messages have been handled
         self._running: dict[Act, HandlerNode] = {}
         self._past: deque[tuple[Act, HandlerNode]] = deque(maxlen=_SHOWN)
         self._error: StepError | None = None
@@ -204,6 +205,11 @@ class Handlers:
         """Whether no more handlers are begun."""
         stopped = self._act is not None and self._act.token.stop is not None
         return self._closed or stopped or self._error is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handler runs, or is about to."""
+        return bool(self._running or self._early)
 
     def shown(self) -> Iterator[tuple[HandlerNode, Rec, Act]]:
         """The handlers that run, and the last ones that ended."""
@@ -345,9 +351,9 @@ class Handlers:
         """Runs a handler; gives how it ended, and its output."""
         outside = self._act
         assert outside is not None
-        self._count += 1
+        self.count += 1
         self._execution.reached()
-        path = f"{node.name}#{self._count}"
+        path = f"{node.name}#{self.count}"
         token = Token(outside.token)
         alone = isinstance(node, UpdateNode)
         # What an update did is undone by itself where it fails.

@@ -10,6 +10,7 @@ from temporalio.converter import DefaultPayloadConverter
 from temporalio.worker import (
     Interceptor,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -44,7 +45,15 @@ class _Inbound(WorkflowInboundInterceptor):
 class _Outbound(WorkflowOutboundInterceptor):
     _of_run: dict[str, temporalio.api.common.v1.Payload] | None = None
 
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        self._add(input)
+        return super().start_local_activity(input)
+
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        self._add(input)
+        return super().start_activity(input)
+
+    def _add(self, input: StartActivityInput | StartLocalActivityInput) -> None:
         headers = self._of_run
         if headers is None:
             headers = self._of_run = _root()
@@ -52,13 +61,11 @@ class _Outbound(WorkflowOutboundInterceptor):
             headers = {**headers, ARGS_HEADER: _to_payload(True)}
         if headers:
             input.headers = {**input.headers, **headers}
-        return super().start_activity(input)
 
 
 def _root() -> dict[str, temporalio.api.common.v1.Payload]:
     """What all activities of a run are sent."""
     info = workflow.info()
-    # After a reset the run has a new id, but its acts are the same acts.
-    if info.original_execution_run_id == info.run_id:
-        return {}
-    return {ROOT_HEADER: _to_payload(info.original_execution_run_id)}
+    # After a reset, or as it goes on as new, the run has a new id, but its acts are the same acts.
+    root = getattr(workflow.instance(), "root", None) or info.original_execution_run_id
+    return {} if root == info.run_id else {ROOT_HEADER: _to_payload(root)}

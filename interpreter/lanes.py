@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,17 +12,21 @@ __all__ = ["in_lanes"]
 
 
 async def in_lanes(
-    execution: Execution, count: int, limit: int, body: Callable[[int], Awaitable[None]]
+    execution: Execution,
+    indexes: Sequence[int],
+    limit: int,
+    body: Callable[[int], Awaitable[None]],
 ) -> None:
-    """Runs `body(0)` to `body(count - 1)`, at most `limit` at the same time, and waits for all.
+    """Runs `body` for each index, at most `limit` at the same time, and waits for all.
 
     Args:
         execution: The run.
-        count: How many there are.
+        indexes: The indexes, in the order in which they begin.
         limit: How many lanes work on them. Each takes the next index when it is free.
         body: Must deal with errors and stops itself. What it lets through is a bug, which
             fails the workflow task.
     """
+    count = len(indexes)
     if count == 0:
         return
     lanes = min(limit, count)
@@ -33,7 +37,7 @@ async def in_lanes(
     async def lane() -> None:
         nonlocal upcoming, open_lanes
         while upcoming < count:
-            index = upcoming
+            index = indexes[upcoming]
             upcoming += 1
             await body(index)
         open_lanes -= 1

@@ -112,6 +112,22 @@ class Mailbox:
             counts[message.name] = counts.get(message.name, 0) + 1
         return counts
 
+    def state(self) -> dict[str, Any]:
+        """It as data, for a checkpoint."""
+        kept = [(one.number, one.name, one.payload) for one in self._kept.values()]
+        return {
+            "arrived": self.arrived,
+            "kept": kept,
+            "refused": self.refused,
+            "reasons": self.reasons,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up what an earlier run has kept."""
+        self.arrived = state["arrived"]
+        self.refused, self.reasons = state["refused"], state["reasons"]
+        self._kept = {message[0]: Message(*message) for message in state["kept"]}
+
     def open(self, types: dict[str, SignalType]) -> list[Early]:
         """Tells what was declared, and takes what came before.
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dsl.expressions import Expression, Template
 from dsl.model.common import BodyStep, StepBase
@@ -25,7 +25,7 @@ from interpreter.evaluation import evaluate, evaluate_bool, holds
 from interpreter.logs import log
 from interpreter.retries import Retries
 from interpreter.saga import Entry, Group, Undo, unwind
-from interpreter.scope import Act, Rec, Stopped, Token
+from interpreter.scope import NOTHING, Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
     from interpreter.execution import Execution
@@ -117,11 +117,16 @@ class Node:
     """Whether the kind makes its own attempts: an activity's are Temporal's."""
     waits: ClassVar[bool] = False
     """Whether it waits for something that is no activity."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """What its kind keeps in the record of a try, by name."""
 
     def __init__(
         self, step: StepBase, place: Place, compiler: Compiler, owner: Node | None
     ) -> None:
         self.key = place.key
+        self.address = step.id or f"{owner.address if owner else ''}/{place.key}"
+        """Which step of the definition it is, whatever run or try it is in."""
+        self.is_read = False  # whether anything may read its output; set when all are compiled
         self.path = place.path
         self.inside = place.inside
         self.activation = place.activation
@@ -176,20 +181,29 @@ class Node:
     async def execute(self, act: Act) -> Any:
         """Runs the step with all its common keys; gives its output, null where it was skipped."""
         act.token.check()
-        rec = act.recs[self.key] = Rec(self, act.prefix + self.path)
+        rec = act.recs.get(self.key)
+        if rec is None or not rec.resumed:
+            rec = act.recs[self.key] = Rec(self, act.prefix + self.path)
+        elif rec.ended is not None:
+            assert rec.status not in ("failed", "timed_out", "cancelled"), rec.path
+            return None if rec.output is NOTHING else rec.output
         execution = act.execution
         try:
-            execution.burst += 1
-            if execution.burst > execution.LONGEST_BURST:
-                await execution.breathe(act, rec)
-            if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
-                rec.status = "skipped"
-                rec.ended = execution.clock()
-                if execution.watched:
-                    execution.touch(self)
-                return None
+            if rec.resumed:
+                rec.resumed = False
+            else:
+                execution.burst += 1
+                if execution.burst > execution.LONGEST_BURST:
+                    await execution.breathe(act, rec)
+            if rec.started is None:
+                if self.guard is not None and not await evaluate_bool(act, rec, self.guard):
+                    rec.status = "skipped"
+                    rec.ended = execution.clock()
+                    if execution.watched:
+                        execution.touch(self)
+                    return None
+                rec.started = execution.clock()
             rec.status = "running"
-            rec.started = execution.clock()
             if execution.watched:
                 execution.touch(self)
             output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
@@ -238,12 +252,13 @@ class Node:
     async def enclosed(self, act: Act, rec: Rec) -> Any:
         """The step inside its variables, and how it stands in the saga log."""
         if self.variables:
-            act = act.inner(variables={})
-            await self._set_variables(act, rec)
+            if not rec.keeps("vars"):
+                rec.keep("vars", await self._fresh_variables(act, rec))
+            act = act.inner(variables=rec.kept("vars"))
         if self.undo_apart:
-            act = act.inner(group=act.group.open())
+            act = act.inner(group=rec.group("apart", act.group))
         if self.undo_parallel and self.edge is None:
-            act = act.inner(group=act.group.open(parallel=True))
+            act = act.inner(group=rec.group("own", act.group, parallel=True))
         if self.undo is None or self.registers:
             output = await self._edged(act, rec)
         else:
@@ -253,18 +268,13 @@ class Node:
             act.execution.act.group.drop(act.execution.settled)
         return output
 
-    async def _set_variables(self, act: Act, rec: Rec) -> None:
-        while act.variables is None:  # the act that has them is round the edge and the tries
-            assert act.parent is not None
-            act = act.parent
-        assert act.parent is not None
-        for name, value in self.variables:
-            act.variables[name] = await evaluate(act.parent, rec, value)
+    async def _fresh_variables(self, act: Act, rec: Rec) -> dict[str, Any]:
+        return {name: await evaluate(act, rec, value) for name, value in self.variables}
 
     async def _undoable(self, undo: Undo, act: Act, rec: Rec) -> Any:
         """A step whose own compensation stands for all that was done in it, once it completed."""
-        entry = Entry(self, undo, act, rec.path, None)
-        inside = act.group.open(parallel=self.undo_parallel)
+        entry: Entry = rec.kept("entry") or rec.keep("entry", Entry(self, undo, act, rec.path))
+        inside = rec.group("inside", act.group, self.undo_parallel)
         try:
             output = await self._edged(act.inner(group=inside), rec)
         except Answered as answered:
@@ -289,20 +299,14 @@ class Node:
         if edge is None:
             return await self._timed(act, rec)
         outside = act.group
-        act = act.inner(group=outside.open(parallel=self.undo_parallel))
-        pending: Ending | None = None
-        output = None
-        try:
-            output = await self._timed(act, rec)
-        except Leaving as leaving:
-            pending = leaving
-        except Stopped as stopped:
-            pending = stopped
-            if edge.cleanup or edge.always:
-                await unwind(act, rec, self.undo_limit, None)
-        except StepError as error:
-            pending, output = await self._caught(edge, act, rec, error)
+        act = act.inner(group=rec.group("edge", outside, self.undo_parallel))
+        pending: Ending | None
+        if rec.keeps("ending"):
+            pending, output = rec.kept("ending")
+        else:
+            pending, output = await self._inside(edge, act, rec)
         if edge.cleanup:
+            rec.keep("ending", (pending, output))
             failure = await self._clean_up(edge, act, rec, pending)
             if failure is not None:
                 if edge.always:
@@ -316,12 +320,32 @@ class Node:
             raise pending
         return output
 
+    async def _inside(self, edge: Edge, act: Act, rec: Rec) -> tuple[Ending | None, Any]:
+        """What is inside the edge, and its `catch`; gives what goes on outward."""
+        if rec.keeps("caught"):
+            error, index = cast("tuple[StepError, int]", rec.kept("caught"))
+            inside = act.inner(names={"error": error.data()})
+            return await self._run_clause(edge, edge.clauses[index], inside, rec, error)
+        if rec.keeps("error"):
+            return await self._caught(edge, act, rec, rec.kept("error"))
+        try:
+            return None, await self._timed(act, rec)
+        except Leaving as leaving:
+            return leaving, None
+        except Stopped as stopped:
+            if edge.cleanup or edge.always:
+                await unwind(act, rec, self.undo_limit, None)
+            return stopped, None
+        except StepError as error:
+            return await self._caught(edge, act, rec, error)
+
     async def _caught(
         self, edge: Edge, act: Act, rec: Rec, error: StepError
     ) -> tuple[Ending | None, Any]:
         """Undoes and runs the `catch` that is for the error; gives what goes on outward."""
         if error.step is None:
             error.step = self.id
+        rec.keep("error", error)
         inside = act.inner(names={"error": error.data()})
         clause: Clause | None = None
         ending: Ending = error
@@ -338,7 +362,17 @@ class Node:
             data = ending.data() if isinstance(ending, StepError) else None
             await unwind(act, rec, self.undo_limit, data)
         if clause is None:
-            return ending, None
+            stop = act.token.stop if edge.always else None
+            if stop is None:
+                return ending, None
+            rec.error = error.data()  # what it was undone for at first
+            return Stopped(stop), None
+        rec.keep("caught", (error, edge.clauses.index(clause)))
+        return await self._run_clause(edge, clause, inside, rec, error)
+
+    async def _run_clause(
+        self, edge: Edge, clause: Clause, inside: Act, rec: Rec, error: StepError
+    ) -> tuple[Ending | None, Any]:
         try:
             inside.token.check()
             output = await clause.execute(inside, rec)
@@ -346,7 +380,7 @@ class Node:
         except (StepError, Stopped, Leaving) as again:
             if not isinstance(again, Leaving) and (edge.cleanup or edge.always):
                 data = again.data() if isinstance(again, StepError) else None
-                await unwind(act, rec, self.undo_limit, data)
+                await unwind(inside, rec, self.undo_limit, data)
             return again, None
         rec.status = "caught"
         rec.error = error.data()
@@ -371,19 +405,23 @@ class Node:
         if self.timeout is None:
             output = await self._tried(act, rec)
         else:
-            output = await self._in_time(act, rec, await self.timeout.seconds(act, rec))
+            if not rec.keeps("deadline"):
+                seconds = await self.timeout.seconds(act, rec)
+                rec.keep("deadline", act.execution.clock() + seconds)
+            output = await self._in_time(act, rec, rec.kept("deadline"))
         if self.output is not None:
             output = await evaluate(act.inner(names={"result": output}), rec, self.output)
         return output
 
-    async def _in_time(self, act: Act, rec: Rec, seconds: float) -> Any:
-        """Runs the step for at most `seconds`: then it is stopped, settles, and has timed out.
+    async def _in_time(self, act: Act, rec: Rec, deadline: float) -> Any:
+        """Runs the step until a time: then it is stopped, settles, and has timed out.
 
         Raises:
             StepError: of type `Timeout`, also where the step completed after its time.
         """
         token = Token(act.token)
         summary = f"timeout of {rec.path or self.what}"
+        seconds = max(0.001, deadline - act.execution.clock())
         timer = act.execution.timer(
             seconds, lambda: token.cancel("timeout", self.what), summary, is_timeout=True
         )
@@ -410,32 +448,41 @@ class Node:
             return await self.run(act, rec)
         outside = act.group
         while True:
-            group = outside.open(parallel=self.undo_parallel)
-            inside = act.inner(group=group, names={"attempt": rec.attempt})
-            if rec.attempt > 1:
-                if self.variables:
-                    await self._set_variables(act, rec)
-                inside.prefix = f"{act.prefix}{self.path}~{rec.attempt}."
-            try:
-                output = await self.run(inside, rec)
-                if not inside.group.members:
-                    outside.remove(inside.group)
-                return output
-            except Stopped:
-                await unwind(inside, rec, self.undo_limit, None)
-                raise
-            except StepError as error:
-                await unwind(inside, rec, self.undo_limit, error.data())
-                outside.remove(inside.group)
-                seconds = await retries.wait_after(act, rec, error, rec.attempt)
-                if seconds is None:
+            if not rec.keeps("failed"):
+                inside = act.inner(
+                    group=rec.group("try", outside, self.undo_parallel),
+                    names={"attempt": rec.attempt},
+                )
+                if rec.attempt > 1:
+                    inside.prefix = f"{act.prefix}{self.path}~{rec.attempt}."
+                try:
+                    output = await self.run(inside, rec)
+                    if not inside.group.members:
+                        outside.remove(inside.group)
+                    return output
+                except Stopped:
+                    await unwind(inside, rec, self.undo_limit, None)
                     raise
-            summary = f"before try {rec.attempt + 1} of {rec.path}"
-            await act.execution.pause(act, rec, seconds, summary)
-            rec.attempt += 1
+                except StepError as error:
+                    await unwind(inside, rec, self.undo_limit, error.data())
+                    outside.remove(inside.group)
+                    rec.release("try", *self.keeps)
+                    rec.keep("failed", error)
+            await retries.pause(act, rec, f"before try {rec.attempt + 1} of {rec.path}")
+            rec.acts = None
             for node in self.within:
                 if node.activation == self.activation:
                     act.recs.pop(node.key, None)
+            if self.variables:
+                await self._renew_variables(act, rec)
+
+    async def _renew_variables(self, act: Act, rec: Rec) -> None:
+        variables = rec.kept("vars")
+        while act.variables is not variables:  # what is round the step sees others
+            assert act.parent is not None
+            act = act.parent
+        assert act.parent is not None
+        variables.update(await self._fresh_variables(act.parent, rec))
 
 
 def _status(pending: Ending | None) -> str:

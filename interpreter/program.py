@@ -53,6 +53,7 @@ class Compiler:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.all: list[Node] = []
+        self.read_steps: set[str] = set()
         self.compensating = False
         self.undoing = Undoing()
         self._activation = 0
@@ -132,6 +133,8 @@ class Compiler:
             where = (step.id, inside + step.id) if step.id else (key + place, path + place)
             nodes.append(self._step(step, owner, Place(*where, inside, self._activation)))
         self._activation = outer
+        if nodes:
+            nodes[-1].is_read = True  # the output of a block is that of its last step
         return tuple(nodes)
 
     def _step(self, step: StepBase, owner: Node, place: Place) -> Node:
@@ -194,6 +197,7 @@ class Compiler:
         )
 
     def _note(self, reads: frozenset[tuple[str, ...]]) -> None:
+        self.read_steps.update(read[1] for read in reads if read[0] == "steps" and len(read) > 1)
         if self._reads is not None:
             self._reads.update(reads)
 
@@ -205,12 +209,21 @@ class Program:
         definition: The definition in its normal form.
         digest: What identifies it.
         revision: What people call it.
+        continue_after: After how many events its runs go on as new; where not given when the
+            server suggests it.
     """
 
-    def __init__(self, definition: Definition, digest: str, revision: str) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        digest: str,
+        revision: str,
+        continue_after: int | None = None,
+    ) -> None:
         self.name = definition.name
         self.digest = digest
         self.revision = revision
+        self.continue_after = continue_after
         self.suspends = definition.on_fault != "fail"
         self.definition = definition
         self.signals = {
@@ -223,3 +236,8 @@ class Program:
             self.handlers, self.updates = compiled(definition, compiler, self.root)
         self.queries = {name: compiler.template(q) for name, q in definition.queries.items()}
         self.nodes = compiler.nodes
+        self.places = {node.address: node for node in (self.root, *compiler.all)}
+        for handler in (*self.handlers.values(), *self.updates.values()):
+            self.places[handler.address] = handler
+        for id in compiler.read_steps & compiler.nodes.keys():
+            compiler.nodes[id].is_read = True

@@ -66,6 +66,25 @@ class Retries:
         last = await self.longest.seconds(act, rec) if self.longest else None
         return self._policy(first, last)
 
+    async def pause(self, act: Act, rec: Rec, summary: str) -> None:
+        """Waits before the next attempt of a step, after one that failed.
+
+        The record keeps that error as `failed`, and from when on it is tried `again`.
+
+        Raises:
+            StepError: if there is no further attempt.
+        """
+        error: StepError = rec.kept("failed")
+        if not rec.keeps("again"):
+            seconds = await self.wait_after(act, rec, error, rec.attempt)
+            if seconds is None:
+                raise error
+            rec.keep("again", act.execution.clock() + seconds if seconds > 0 else None)
+        if rec.kept("again") is not None:
+            await act.execution.pause_until(act, rec, rec.kept("again"), summary)
+        rec.release("failed", "again")
+        rec.attempt += 1
+
     async def wait_after(self, act: Act, rec: Rec, error: StepError, attempt: int) -> float | None:
         """How long to wait before the next attempt, in seconds; None if there is none.
 

@@ -74,7 +74,7 @@ class Entry:
         "variables",
     )
 
-    def __init__(self, node: Node, undo: Undo, act: Act, path: str, input: Any) -> None:
+    def __init__(self, node: Node, undo: Undo, act: Act, path: str, input: Any = None) -> None:
         self.node = node
         self.undo = undo
         self.act = act
@@ -84,8 +84,13 @@ class Entry:
         self.status = "registered"
         self.output: Any = None
         self.error: dict[str, Any] | None = None
-        self.names = {name: act.lookup(name) for name in undo.names if _has(act, name)}
         self.variables = {name: act.variable(name) for name in undo.variables}
+        self.freeze_names()
+
+    def freeze_names(self) -> None:
+        """Notes what the names mean that the compensation reads."""
+        act = self.act
+        self.names = {name: act.lookup(name) for name in self.undo.names if _has(act, name)}
 
 
 def _has(act: Act, name: str) -> bool:
@@ -217,7 +222,8 @@ class _Unwinding:
             await self.undo(members[index], group)
 
         if group.parallel:
-            await in_lanes(self.execution, len(members), group.limit or len(members), undo)
+            indexes = range(len(members))
+            await in_lanes(self.execution, indexes, group.limit or len(members), undo)
             return
         for index in range(len(members)):
             await undo(index)

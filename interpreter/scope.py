@@ -9,8 +9,8 @@ never dies with an act of which nobody knows how it ended.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio import workflow
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTHING", "Act", "Rec", "Stop", "Stopped", "Token"]
 
+
+T = TypeVar("T")
 
 NOTHING: Any = object()
 """The output of a step that has none."""
@@ -96,6 +98,10 @@ class Token:
         for child in tuple(self.children):
             child._mark(stop)
 
+    def stopping(self) -> bool:
+        """Whether it or anything in it was stopped and has not ended."""
+        return self.stop is not None or any(child.stopping() for child in self.children)
+
     def check(self) -> None:
         """The gate before whatever starts anew.
 
@@ -112,7 +118,11 @@ class Token:
 
 
 class Rec:
-    """The journal's record of a step."""
+    """The journal's record of a step.
+
+    An open step keeps in `held` what it cannot work out again: when it rings, which iteration it
+    is at, its groups of the saga log. It is all that a checkpoint needs to go on from there.
+    """
 
     # Where they begin is the same for all; a step changes few of them.
     status = "pending"
@@ -124,6 +134,8 @@ class Rec:
     acts: dict[int, Act] | None = None  # a loop's iterations that are open
     past: deque[tuple[int, Act]] | None = None  # its last ones that ended, to be shown
     attempt = 1
+    held: dict[str, Any] | None = None
+    resumed = False  # it comes from a checkpoint, and the walk has not come to it yet
 
     def __init__(self, node: Node, path: str) -> None:
         self.node = node
@@ -134,15 +146,50 @@ class Rec:
         if self.status != "caught":
             self.status = "completed"
         self.output = output
+        if self.held is not None:
+            self.held = None
+
+    # What an open step keeps. See interpreter.checkpoint for what may be kept.
+
+    def keep(self, name: str, value: T) -> T:
+        """Keeps something under a name."""
+        if self.held is None:
+            self.held = {}
+        self.held[name] = value
+        return value
+
+    def kept(self, name: str, default: Any = None) -> Any:
+        """What is kept under a name."""
+        return default if self.held is None else self.held.get(name, default)
+
+    def keeps(self, name: str) -> bool:
+        """Whether anything is kept under a name."""
+        return self.held is not None and name in self.held
+
+    def release(self, *names: str) -> None:
+        """Keeps something no longer."""
+        if self.held is not None:
+            for name in names:
+                self.held.pop(name, None)
+
+    def group(self, name: str, outside: Group, parallel: bool = False, limit: int = 0) -> Group:
+        """The step's group in the saga log, opened where it has none of that name yet."""
+        group: Group | None = self.kept(name)
+        if group is None:
+            group = self.keep(name, outside.open(parallel, limit))
+        return group
 
     def close(self, index: int) -> None:
         """Notes that an iteration ended."""
         if self.acts is None:
             return
-        act = self.acts.pop(index)
+        self.show([(index, self.acts.pop(index))])
+
+    def show(self, iterations: Iterable[tuple[int, Act]]) -> None:
+        """Keeps iterations that ended to be shown: the last ones."""
         if self.past is None:
             self.past = deque(maxlen=_SHOWN)
-        self.past.append((index, act))
+        self.past.extend(iterations)
 
 
 class Act:
@@ -212,6 +259,10 @@ class Act:
         variables: dict[str, Any] | None = None,
     ) -> Act:
         """An act for an iteration: what is done in it is seen only there."""
+        if rec.acts is not None and index in rec.acts:  # it was open when the run went on as new
+            act = rec.acts[index]
+            act.parent, act.token = self, self.token
+            return act
         tried = f"~{rec.attempt}" if rec.attempt > 1 else ""
         act = Act(
             self.execution,

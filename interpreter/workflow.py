@@ -16,9 +16,10 @@ from dsl.diagnostics import did_you_mean
 from dsl.expressions import ExpressionError
 from dsl.model.definition import Definition, canonical
 from interpreter import operators
+from interpreter.checkpoint import restore, write
 from interpreter.definitions.resolver import ENGINE, RESOLVE
 from interpreter.errors import Fault, legible
-from interpreter.execution import Execution
+from interpreter.execution import Execution, GoesOn
 from interpreter.handlers import refusal, unknown_update
 from interpreter.messages import Mailbox
 from interpreter.payloads import payload, value_of
@@ -35,7 +36,7 @@ _MOST_REPORTED = 200
 _OF_A_RUN = frozenset(("input", "search_attributes"))
 """What stands in a marker beside the definition, and may be another in the next run."""
 _by_text: dict[bytes, Program] = {}
-_by_digest: dict[tuple[str, str], Program] = {}
+_by_digest: dict[tuple[str, str, int | None], Program] = {}
 
 
 def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
@@ -47,7 +48,7 @@ def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
     if content["engine"] > ENGINE:
         # Not the run's fault: fail the task, a newer worker will take it.
         raise RuntimeError(f"this run needs engine {content['engine']}, this worker has {ENGINE}")
-    key = (content["digest"], content["revision"])
+    key = (content["digest"], content["revision"], content.get("continue_after"))
     program = _by_digest.get(key)
     if program is None:
         definition = Definition.model_validate(content["definition"])
@@ -81,6 +82,8 @@ class DslWorkflow:
         self._mailbox = Mailbox()
         self._execution: Execution | None = None
         self._cancelled = False
+        self.root: str | None = None
+        """The root of idempotency keys, where the run goes on as new."""
         self._refused: ApplicationError | None = None
 
     @workflow.run
@@ -94,18 +97,37 @@ class DslWorkflow:
         """
         try:
             value, options = (_decode(arg) for arg in (*args, None, None)[:2])
-            wanted = _wanted(options)
+            checkpoint = _checkpoint(options)
+            wanted = None if checkpoint else _wanted(options)
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
             raise await self._refuse(refusal(message, "InvalidInput")) from None
-        pinned = await self._pin(args, wanted)
-        program, content = _program(pinned)
-        if content is not None and "input" in content:
-            value = content["input"]
-        execution = self._execution = Execution(program, value, self._mailbox)
+        if checkpoint is None:
+            pinned = await self._pin(args, wanted)
+            program, content = _program(pinned)
+            if content is not None and "input" in content:
+                value = content["input"]
+            execution = Execution(program, value, self._mailbox)
+        else:
+            self.root = checkpoint["root"]
+            pinned = checkpoint["pinned"].encode()
+            program, content = _program(pinned)
+            if content is not None and "input" in content:
+                value = content["input"]
+            execution = restore(program, value, self._mailbox, checkpoint["state"])
         if content is not None:
             execution.attribute_types = content.get("search_attributes", {})
-        output = await self._ended(execution)
+        self._execution = execution
+        execution.start(write)
+        try:
+            output = await self._ended(execution)
+        except GoesOn as goes_on:
+            checkpoint = {
+                "pinned": pinned.decode(),
+                "root": self.root or workflow.info().original_execution_run_id,
+                "state": goes_on.state,
+            }
+            workflow.continue_as_new(args=[*(args[:1] or [{}]), {"checkpoint": checkpoint}])
         if execution.status == "completed":
             return output
         error = execution.error
@@ -266,6 +288,13 @@ def _decode(value: RawValue | None) -> Any:
     if value is None:
         return {}
     return value_of(value.payload)
+
+
+def _checkpoint(options: Any) -> dict[str, Any] | None:
+    """What argument 2 of a run that goes on as new brings."""
+    if isinstance(options, dict) and "checkpoint" in options:
+        return cast("dict[str, Any]", options["checkpoint"])
+    return None
 
 
 def _wanted(options: Any) -> dict[str, str] | None:

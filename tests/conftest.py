@@ -27,6 +27,15 @@ async def runner() -> AsyncIterator[Runner]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def short_runner() -> AsyncIterator[Runner]:
+    """Runs conformance cases that go on as new whenever they can."""
+    async with virtual_server() as server:
+        runner = Runner(server, continue_after=1)
+        async with runner.worker:
+            yield runner
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     """A server in real time. At the end everything that ran on it is replayed."""
     async with real_server() as server:

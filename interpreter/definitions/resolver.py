@@ -40,10 +40,15 @@ class Resolver:
 
     Args:
         store: Where they come from.
+        continue_after: After how many events a run goes on as new, for tests. It is pinned with
+            the definition: a replay does the same.
     """
 
-    def __init__(self, store: DefinitionStore) -> None:
+    def __init__(self, store: DefinitionStore, continue_after: int | None = None) -> None:
         self._store = store
+        self._head = {"engine": ENGINE}
+        if continue_after is not None:
+            self._head["continue_after"] = continue_after
         self._types = AttributeTypes()
         self._attributes: dict[str, tuple[str, ...]] = {}  # that definitions set, by digest
 
@@ -76,7 +81,7 @@ class Resolver:
             raise ApplicationError(
                 str(error), type="UnknownDefinition", non_retryable=True
             ) from None
-        head = {"engine": ENGINE, "revision": stored.revision, "digest": stored.digest}
+        head = {**self._head, "revision": stored.revision, "digest": stored.digest}
         text = f'{json.dumps(head)[:-1]}, "definition": {stored.text}'
         schema = stored.definition.input
         if schema is not None:

@@ -96,10 +96,15 @@ class ActivityNode(Node):
             self.timeouts.append((name, duration))
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        entry: Entry | None = None
-        arguments: Any = None
+        entry: Entry | None = rec.kept("entry")
+        arguments: Any = rec.kept("given")
         try:
+            if rec.fault is not None and rec.keeps("suspended"):  # where it went on as new
+                await act.execution.suspend(act, rec, rec.kept("suspended"))
+                rec.release("suspended")
             while True:
+                if act.execution.parks:
+                    await act.execution.park(act, rec)
                 if self.arguments is not None:
                     arguments = await evaluate(act, rec, self.arguments)
                 try:
@@ -115,7 +120,11 @@ class ActivityNode(Node):
                     return await self._act(act, rec, entry, name, sent, options)
                 except Fault as fault:
                     entry = self._refused(entry, fault)
+                    rec.keep("entry", entry)
+                    rec.keep("given", arguments)
+                    rec.keep("suspended", fault)
                     await act.execution.suspend(act, rec, fault)
+                    rec.release("suspended")
         except Answered as answered:
             if answered.done:
                 # Somebody acted by hand: it is undone like any act.
@@ -140,7 +149,7 @@ class ActivityNode(Node):
         if self.undo is None:
             return None
         if entry is None:
-            entry = Entry(self, self.undo, act, rec.path, arguments)
+            entry = rec.keep("entry", Entry(self, self.undo, act, rec.path, arguments))
             if not self.undo.late:
                 act.group.members.append(entry)
         entry.status = "registered"
@@ -241,23 +250,22 @@ class ActivityNode(Node):
         if retries is None or retries.when is None:
             return await self._known(act, rec, name, sent, options)
         while True:
-            try:
-                return await self._known(act, rec, name, sent, options)
-            except StepError as error:
-                if error.step is None:
-                    error.step = self.id
-                seconds = await retries.wait_after(act, rec, error, rec.attempt)
-                if seconds is None:
-                    raise
-            await act.execution.pause(act, rec, seconds, f"before the next try of {rec.path}")
-            rec.attempt += 1
+            if not rec.keeps("failed"):
+                try:
+                    return await self._known(act, rec, name, sent, options)
+                except StepError as error:
+                    if error.step is None:
+                        error.step = self.id
+                    rec.keep("failed", error)
+            await retries.pause(act, rec, f"before the next try of {rec.path}")
 
     async def _known(
         self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
     ) -> Any:
         """An attempt; one that no worker knows is tried again for a while: it may be deployed."""
-        deadline: float | None = None
         while True:
+            if rec.keeps("tried_next"):
+                await self._until_registered(act, rec, name)
             act.token.check()
             try:
                 return await self._attempt(act, rec, name, sent, options)
@@ -265,16 +273,22 @@ class ActivityNode(Node):
                 if fault.type != "UnregisteredActivity" or fault.ran:
                     raise
                 now = act.execution.clock()
-                deadline = now + _PATIENCE if deadline is None else deadline
-                if now >= deadline:
+                if not rec.keeps("patience"):
+                    rec.keep("patience", now + _PATIENCE)
+                if now >= rec.kept("patience"):
+                    rec.release("patience")
                     raise
                 rec.fault = fault.message
-            try:
-                summary = f"{name} is not registered yet"
-                await act.execution.pause(act, rec, _PAUSE, summary)
-            except Stopped as stopped:
-                raise (_NeverRan if rec.attempt == 1 else Stopped)(stopped.stop) from None
-            rec.fault = None
+                rec.keep("tried_next", now + _PAUSE)
+
+    async def _until_registered(self, act: Act, rec: Rec, name: str) -> None:
+        try:
+            summary = f"{name} is not registered yet"
+            await act.execution.pause_until(act, rec, rec.kept("tried_next"), summary)
+        except Stopped as stopped:
+            raise (_NeverRan if rec.attempt == 1 else Stopped)(stopped.stop) from None
+        rec.release("tried_next")
+        rec.fault = None
 
     async def _attempt(
         self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]

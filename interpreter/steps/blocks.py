@@ -49,12 +49,15 @@ class RootNode(Node):
         self.plain = False
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        try:
-            output = await sequence(self.body, act)
-        except Returning:
-            await self.finish(act, rec)
-            raise
+        output = None
+        if not rec.keeps("returning"):
+            try:
+                output = await sequence(self.body, act)
+            except Returning as returning:
+                rec.keep("returning", returning)
         await self.finish(act, rec)
+        if rec.keeps("returning"):
+            raise rec.kept("returning")
         return output
 
     async def _tried(self, act: Act, rec: Rec) -> Any:
@@ -90,6 +93,7 @@ class SwitchNode(Node):
     """The first case whose condition is true."""
 
     kind: ClassVar[str] = "switch"
+    keeps: ClassVar[tuple[str, ...]] = ("case",)
 
     def __init__(
         self, step: SwitchStep, place: Place, compiler: Compiler, owner: Node | None
@@ -110,12 +114,18 @@ class SwitchNode(Node):
         )
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        for condition, body, others in self.cases:
+        case: int | None = rec.kept("case")
+        if case is None:
+            case = rec.keep("case", await self._choose(act, rec))
+        return await sequence(self.cases[case][1], act) if case < len(self.cases) else None
+
+    async def _choose(self, act: Act, rec: Rec) -> int:
+        for index, (condition, _, others) in enumerate(self.cases):
             if condition is None or await evaluate_bool(act, rec, condition):
                 for node in others:
                     skipped = act.recs[node.key] = Rec(node, act.prefix + node.path)
                     skipped.status = "skipped"
                     if act.execution.watched:
                         act.execution.touch(node)
-                return await sequence(body, act)
-        return None
+                return index
+        return len(self.cases)

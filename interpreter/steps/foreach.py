@@ -21,6 +21,7 @@ class ForeachNode(Node):
     """The same steps for each item."""
 
     kind: ClassVar[str] = "foreach"
+    keeps: ClassVar[tuple[str, ...]] = ("items", "outputs", "join")
 
     def __init__(self, step: ForeachStep, place: Place, compiler: Compiler, owner: Node) -> None:
         super().__init__(step, place, compiler, owner)
@@ -43,23 +44,30 @@ class ForeachNode(Node):
         self.plain = not self.enclosing()
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        items = await self._items(act, rec)
+        items: list[Any] | None = rec.kept("items")
+        if items is None:
+            items = rec.keep("items", await self._items(act, rec))
         if self.simple:
             return await self._one_by_one(act, rec, items)
+        join = self.join(act, rec)
+        await join.run()
+        return join.outputs
+
+    def join(self, act: Act, rec: Rec) -> Join:
+        """The iterations as members."""
+        items: list[Any] = rec.kept("items")
 
         async def iterate(index: int, member: Act) -> Any:
             return await self._iterate(member, rec, index, items[index])
 
         together = self.undone_together
-        join = Join(act, rec, len(items), self.concurrency, self.rule, iterate, together)
-        await join.run()
-        return join.outputs
+        return Join(act, rec, len(items), self.concurrency, self.rule, iterate, together)
 
     async def _one_by_one(self, act: Act, rec: Rec, items: list[Any]) -> list[Any]:
-        outputs: list[Any] = []
-        for index, item in enumerate(items):
+        outputs: list[Any] = rec.kept("outputs") or rec.keep("outputs", [])
+        for index in range(len(outputs), len(items)):
             act.token.check()
-            output = await self._iterate(act, rec, index, item)
+            output = await self._iterate(act, rec, index, items[index])
             if output is Join.CUT:
                 break
             outputs.append(output)
@@ -76,11 +84,12 @@ class ForeachNode(Node):
     async def _iterate(self, act: Act, rec: Rec, index: int, item: Any) -> Any:
         """Runs the body for an item; gives what is collected, or `CUT` after a `break`."""
         names = {self.item_name: item, self.index_name: index}
-        variables: dict[str, Any] = {}
-        iteration = act.iteration(rec, index, names, variables)
+        iteration = act.iteration(rec, index, names, {})
+        variables = iteration.variables
+        assert variables is not None
         output: Any = None
         try:
-            for name, value in self.item_variables:
+            for name, value in self.item_variables[len(variables) :]:
                 variables[name] = await evaluate(iteration, rec, value)
             output = await sequence(self.body, iteration)
             if self.collect is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +102,48 @@ class Join:
         self.closed = False  # no more members are begun
         self.cut = False  # a `break` says that those that did not begin are not needed
         self.undo_limit = limit if undo_limit is None else undo_limit
-        self.group = act.group.open(parallel=True, limit=self.undo_limit)
         self.decided = act.execution.future()
         self.settled = False
+        kept: dict[str, Any] | None = rec.kept("join")
+        if kept is None:
+            self.group = act.group.open(parallel=True, limit=self.undo_limit)
+        else:
+            self._go_on(kept)
+        rec.keep("join", self)
+        self.held = rec.held
+        """What the step keeps, also where it ends before its losers do."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs of it."""
+        return {
+            "group": self.group,
+            "members": tuple(
+                (index, one.ended, one.won, one.stays, one.group)
+                for index, one in self.members.items()
+            ),
+            "outputs": {str(i): value for i, value in enumerate(self.outputs) if value is not None},
+            "failed": self.failed,
+            "error": self.error,
+            "closed": self.closed,
+            "cut": self.cut,
+            "decided": self.decided.done(),
+        }
+
+    def _go_on(self, kept: dict[str, Any]) -> None:
+        """Takes up the state of a checkpoint."""
+        self.group: Group = kept["group"]
+        for index, ended, won, stays, group in kept["members"]:
+            token = Token(self.act.token)
+            self.members[index] = Member(token, group, ended, won=won, stays=stays)
+            self.won += won
+            if ended:
+                token.close()
+        for index, value in kept["outputs"].items():
+            self.outputs[int(index)] = value
+        self.failed, self.error = kept["failed"], kept["error"]
+        self.closed, self.cut = kept["closed"], kept["cut"]
+        if kept["decided"]:
+            self._decide()
 
     async def run(self) -> list[int]:
         """Runs the members until it is decided; gives the indexes of those that count.
@@ -120,16 +159,21 @@ class Join:
         execution = self.act.execution
         if self.rule.finishes:
             # Losers may run on: the lanes are a task of their own.
-            execution.spawn(self._lanes)
+            execution.spawn(self.lanes)
             await self.decided
             if not self.settled:
                 execution.leave_behind(self)
         else:
-            await self._lanes()
+            await self.lanes()
         return await self._result()
 
-    async def _lanes(self) -> None:
-        await in_lanes(self.act.execution, self.count, self.limit, self._member)
+    async def lanes(self) -> None:
+        """Runs the members, until all have ended."""
+        indexes: Sequence[int] = range(self.count)
+        if self.members:  # first those that were open when the run went on as new
+            begun = [index for index, one in self.members.items() if not one.ended]
+            indexes = begun + [index for index in indexes if index not in self.members]
+        await in_lanes(self.act.execution, indexes, self.limit, self._member)
         self.settled = True
         self._decide()
         self.act.execution.ended_behind(self)
@@ -164,10 +208,12 @@ class Join:
             self.group.remove(loser)
 
     async def _member(self, index: int) -> None:
-        if self.closed or self.act.token.stop is not None:
-            return
-        token = Token(self.act.token)
-        member = self.members[index] = Member(token, self.group.open())
+        member = self.members.get(index)
+        if member is None:
+            if self.closed or self.act.token.stop is not None:
+                return
+            member = self.members[index] = Member(Token(self.act.token), self.group.open())
+        token = member.token
         act = self.act.inner(token=token, group=member.group)
         output: Any = None
         ending: StepError | Stopped | Leaving | None = None

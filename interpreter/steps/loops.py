@@ -20,6 +20,7 @@ class LoopNode(Node):
     """The same steps again and again."""
 
     kind: ClassVar[str] = "loop"
+    keeps: ClassVar[tuple[str, ...]] = ("index", "left")
 
     def __init__(
         self, step: WhileStep | UntilStep, place: Place, compiler: Compiler, owner: Node
@@ -35,26 +36,32 @@ class LoopNode(Node):
         self.body = compiler.steps(step.do, self, fresh=True, prefix="")
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        output: Any = None
-        index = 0
-        while self.before is None or await evaluate_bool(act, rec, self.before):
-            act.token.check()
-            if self.most is not None and index >= self.most:
-                raise StepError("MaxIterations", f"more than {self.most} iterations")
-            iteration = act.iteration(rec, index, {self.index_name: index})
-            try:
-                output = await sequence(self.body, iteration)
-            except LoopExit as left:
-                rec.close(index)
-                output = None
-                if left.ends:
+        index, output = rec.kept("index", (0, None))
+        while True:
+            if not rec.acts:
+                rec.keep("index", (index, output))
+                if self.before is not None and not await evaluate_bool(act, rec, self.before):
                     return output
-            else:
+                act.token.check()
+                if self.most is not None and index >= self.most:
+                    raise StepError("MaxIterations", f"more than {self.most} iterations")
+            iteration = act.iteration(rec, index, {self.index_name: index})
+            output = None
+            if not rec.keeps("left"):
+                try:
+                    output = await sequence(self.body, iteration)
+                except LoopExit as left:
+                    rec.keep("left", left.ends)
+            if rec.kept("left"):
                 rec.close(index)
-            if self.after is not None and await evaluate_bool(iteration, rec, self.after):
+                return None
+            after = self.after
+            ends = after is not None and await evaluate_bool(iteration, rec, after)
+            rec.close(index)
+            rec.release("left")
+            if ends:
                 return output
             index += 1
-        return output
 
 
 class ExitNode(Node):

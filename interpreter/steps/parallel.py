@@ -19,6 +19,7 @@ class ParallelNode(Node):
     """Named branches at the same time."""
 
     kind: ClassVar[str] = "parallel"
+    keeps: ClassVar[tuple[str, ...]] = ("join",)
 
     def __init__(self, step: ParallelStep, place: Place, compiler: Compiler, owner: Node) -> None:
         super().__init__(step, place, compiler, owner)
@@ -30,8 +31,13 @@ class ParallelNode(Node):
         self.rule = JoinRule(step)
 
     async def run(self, act: Act, rec: Rec) -> Any:
+        join = self.join(act, rec)
+        return {self.names[index]: join.outputs[index] for index in await join.run()}
+
+    def join(self, act: Act, rec: Rec) -> Join:
+        """The branches as members."""
+
         async def branch(index: int, member: Act) -> Any:
             return await sequence(self.branches[index], member)
 
-        join = Join(act, rec, len(self.branches), self.concurrency, self.rule, branch)
-        return {self.names[index]: join.outputs[index] for index in await join.run()}
+        return Join(act, rec, len(self.branches), self.concurrency, self.rule, branch)

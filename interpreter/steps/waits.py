@@ -22,6 +22,7 @@ class SleepNode(Node):
     """A while."""
 
     kind: ClassVar[str] = "sleep"
+    keeps: ClassVar[tuple[str, ...]] = ("until",)
     waits: ClassVar[bool] = True
 
     def __init__(self, step: SleepStep, place: Place, compiler: Compiler, owner: Node) -> None:
@@ -29,8 +30,13 @@ class SleepNode(Node):
         self.duration = compiler.known_duration(step.sleep)
 
     async def run(self, act: Act, rec: Rec) -> Any:
-        seconds = await self.duration.seconds(act, rec)
-        await act.execution.pause(act, rec, seconds, self.description or rec.path)
+        until: float | None = rec.kept("until")
+        if until is None:
+            seconds = await self.duration.seconds(act, rec)
+            if seconds <= 0:
+                return None
+            until = rec.keep("until", act.execution.clock() + seconds)
+        await act.execution.pause_until(act, rec, until, self.description or rec.path)
         return None
 
 
@@ -38,6 +44,7 @@ class SleepUntilNode(Node):
     """A point in time."""
 
     kind: ClassVar[str] = "sleep_until"
+    keeps: ClassVar[tuple[str, ...]] = ("until",)
     waits: ClassVar[bool] = True
 
     def __init__(self, step: SleepUntilStep, place: Place, compiler: Compiler, owner: Node) -> None:
@@ -45,18 +52,25 @@ class SleepUntilNode(Node):
         self.time = compiler.template(step.sleep_until)
 
     async def run(self, act: Act, rec: Rec) -> Any:
+        if not rec.keeps("until"):
+            # Nobody waits longer than the longest duration.
+            until = min(await self._until(act, rec), act.execution.clock() + MAX_SECONDS)
+            if until <= act.execution.clock():
+                return None
+            rec.keep("until", until)
+        summary = self.description or rec.path
+        await act.execution.pause_until(act, rec, rec.kept("until"), summary)
+        return None
+
+    async def _until(self, act: Act, rec: Rec) -> float:
         while True:
             time = await evaluate(act, rec, self.time)
             if isinstance(time, str):
                 time = parse_time(time)
             if isinstance(time, int | float) and not isinstance(time, bool):
-                break
+                return time
             message = "a time must be like 2030-01-01T09:00:00Z, or seconds since 1970"
             await act.execution.suspend(act, rec, Fault("ExpressionFailed", message))
-        # Nobody waits longer than the longest duration.
-        seconds = min(time - act.execution.clock(), MAX_SECONDS)
-        await act.execution.pause(act, rec, seconds, self.description or rec.path)
-        return None
 
 
 class WaitConditionNode(Node):
@@ -84,6 +98,7 @@ class WaitSignalNode(Node):
     """A message from outside."""
 
     kind: ClassVar[str] = "wait_signal"
+    keeps: ClassVar[tuple[str, ...]] = ("after", "since", "taken")
     waits: ClassVar[bool] = True
 
     def __init__(self, step: WaitSignalStep, place: Place, compiler: Compiler, owner: Node) -> None:
@@ -98,8 +113,11 @@ class WaitSignalNode(Node):
 
     async def run(self, act: Act, rec: Rec) -> Any:
         execution = act.execution
-        after = execution.mailbox.arrived if self.fresh else 0
-        taken: list[Message] = []
+        if not rec.keeps("after"):
+            rec.keep("after", execution.mailbox.arrived if self.fresh else 0)
+            rec.keep("since", execution.place())
+        after: int = rec.kept("after")
+        taken: list[Message] = rec.kept("taken") or rec.keep("taken", [])
         try:
             while len(taken) < (self.count or 1):
                 act.token.check()
@@ -107,9 +125,10 @@ class WaitSignalNode(Node):
                 if message is not None:
                     taken.append(message)
                     continue
-                await execution.woken(act, rec, self.watched)
+                await execution.woken(act, rec, self.watched, since=rec.kept("since"))
         except Stopped:
             # The wait did not end: what it has consumed so far is for others.
+            rec.release("taken")
             execution.mailbox.put_back(taken)
             for message in taken:
                 execution.wake(("signal", message.name))

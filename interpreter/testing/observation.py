@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,12 +80,13 @@ class Observation:
 
 
 def read_history(
-    history: Mapping[str, Any], report: Mapping[str, Any], input: Any = None
+    histories: Sequence[Mapping[str, Any]], report: Mapping[str, Any], input: Any = None
 ) -> Observation:
-    """What a history tells of a run.
+    """What histories tell of a run.
 
     Args:
-        history: As the JSON format has it (`WorkflowHistory.to_json_dict()`).
+        histories: As the JSON format has them (`WorkflowHistory.to_json_dict()`): one, or several
+            where the run went on as new.
         report: What the run answers to the query `status`.
         input: What it was started with.
 
@@ -95,8 +96,9 @@ def read_history(
     if "compensations" not in report:
         raise Unsupported("a run that was refused")
     reader = _Reader()
-    for event in history["events"]:
-        reader.read(event)
+    for history in histories:
+        for event in history["events"]:
+            reader.read(event)
     saga = tuple((e["step"], e["status"], e["compensation"]) for e in report["compensations"])
     turns = tuple(Turn(tuple(t.seen), tuple(t.sent), tuple(t.stopped)) for t in reader.turns)
     return Observation(turns, report["status"], saga, input)
@@ -114,6 +116,7 @@ class _Reader:
         self.turns: list[_Open] = []
         self.arrived: list[Event] = []  # and not yet seen
         self.looked = 0  # how many of them the task that began last sees
+        self.goes_on = False
         self.names: dict[str, str] = {}  # of acts and timers, by the event that began them
 
     def read(self, event: Mapping[str, Any]) -> None:
@@ -124,8 +127,15 @@ class _Reader:
             case "WORKFLOW_TASK_STARTED":
                 self.looked = len(self.arrived)
             case "WORKFLOW_TASK_COMPLETED":
-                self.turns.append(_Open(self.arrived[: self.looked]))
+                seen = self.arrived[: self.looked]
                 del self.arrived[: self.looked]
+                if self.goes_on:  # the first turn of the new run goes on with the last one
+                    self.turns[-1].seen += seen
+                else:
+                    self.turns.append(_Open(seen))
+                self.goes_on = False
+            case "WORKFLOW_EXECUTION_CONTINUED_AS_NEW":
+                self.goes_on = True
             case "ACTIVITY_TASK_SCHEDULED":
                 self.names[event["eventId"]] = said["activityId"]
                 self.turns[-1].sent.append(said["activityId"])

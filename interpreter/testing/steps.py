@@ -128,6 +128,8 @@ class Steps(Members):
             chosen = _matching(seen, step.catch, error)
             if chosen is not None or undoes:
                 yield from self.undo(env.group, error.data, rule)
+            if chosen is None and top and env.scope.stopped():  # 8: while it was undone
+                pending = Stopped()
             if chosen is not None:
                 try:
                     output = yield from self._caught(seen, *chosen, top)

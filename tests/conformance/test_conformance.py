@@ -1,4 +1,4 @@
-"""Every case below this folder, on a real server in virtual time, and its replay."""
+"""Every case below this folder, on a real server in virtual time, and its replay. Twice."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ CASES = read_cases(Path(__file__).parent)
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 async def test_case(case: Case, runner: Runner) -> None:
     await runner.run(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+async def test_case_that_goes_on_as_new(case: Case, short_runner: Runner) -> None:
+    """It is the same where the run goes on as new whenever nothing is in flight."""
+    await short_runner.run(case)

@@ -54,7 +54,7 @@ async def test_runs_conform_to_the_model(part: int, runner: Runner) -> None:
         right = {json.dumps(data) for i, data in enumerate(drawn) if i not in wrong}
         first = _report(drawn[wrong[0]], runs[wrong[0]])
         pytest.fail(await _smallest(part, right, first, runner), pytrace=False)
-    await replay(*(run.history for run in runs))
+    await replay(*(history for run in runs for history in run.chain))
 
 
 def _explore(part: int, body: Callable[[Data], None], phases: list[Phase]) -> None:

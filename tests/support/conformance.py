@@ -46,7 +46,7 @@ from interpreter.headers import HeaderInterceptor
 from interpreter.operators import ANSWER
 from interpreter.testing import Observation, Unsupported, check, read_history
 from interpreter.workflow import DslWorkflow
-from tests.support.servers import fetch, persistent, replay
+from tests.support.servers import fetch_chain, persistent, replay
 
 __all__ = ["Call", "Case", "Observed", "Runner", "read_cases"]
 
@@ -121,7 +121,7 @@ class Observed:
 
     definition: Definition
     observation: Observation
-    history: WorkflowHistory
+    chain: list[WorkflowHistory]
     calls: list[Call]
 
 
@@ -168,9 +168,10 @@ class Runner:
 
     Args:
         server: The server, in virtual time.
+        continue_after: After how many events runs go on as new.
     """
 
-    def __init__(self, server: WorkflowEnvironment) -> None:
+    def __init__(self, server: WorkflowEnvironment, continue_after: int | None = None) -> None:
         self.server = server
         self.client: Client = server.client
         self.store = MemoryStore([])
@@ -185,7 +186,7 @@ class Runner:
             self.client,
             task_queue=TASK_QUEUE,
             workflows=[DslWorkflow],
-            activities=[answer, *Resolver(self.store).activities],
+            activities=[answer, *Resolver(self.store, continue_after).activities],
             interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
             # A cancellation reaches an activity with a heartbeat: they are not held back.
             max_heartbeat_throttle_interval=timedelta(milliseconds=20),
@@ -276,9 +277,14 @@ class Runner:
                     assert not violations, "\n".join(map(str, violations))
             for id, other in others.items():
                 await self._check_end(other, beside[id]["expect"], self.worlds[id])
-        history = await fetch(handle)
-        await replay(history, *[await fetch(other) for other in others.values()])
-        return history
+        chain = await fetch_chain(self.client, handle.id)
+        started = chain[0].events[0].workflow_execution_started_event_attributes
+        roots = {call.options["root"] for call in world.calls}
+        assert roots <= {started.original_execution_run_id}
+        for other in others.values():
+            chain += await fetch_chain(self.client, other.id)
+        await replay(*chain)
+        return chain[-1]
 
     async def observe(self, case: Case) -> Observed:
         """Runs a case, whatever comes of it. Many may run at the same time.
@@ -316,11 +322,11 @@ class Runner:
         self, name: str, handle: WorkflowHandle[Any, Any], data: dict[str, Any]
     ) -> Observed:
         report: dict[str, Any] = await handle.query("status")
-        history = await fetch(handle)
+        chain = await fetch_chain(self.client, handle.id)
         input = data.get("input", {})
-        observation = read_history(history.to_json_dict(), report, input)
+        observation = read_history([one.to_json_dict() for one in chain], report, input)
         definition = (await self.store.get(name)).definition
-        return Observed(definition, observation, history, self.worlds[name].calls)
+        return Observed(definition, observation, chain, self.worlds[name].calls)
 
     def _load(self, case: Case) -> str:
         """Makes the definitions of a case known; gives the name of the first."""
@@ -429,7 +435,8 @@ class Runner:
             assert {key: actual[key] for key in wanted} == wanted, actual
         if world.updates:
             # What was rejected has left no trace.
-            events = (await fetch(handle)).events
+            chain = await fetch_chain(self.client, handle.id)
+            events = [event for one in chain for event in one.events]
             attributes = (getattr(e, _ACCEPTED) for e in events if e.HasField(_ACCEPTED))
             names = [one.accepted_request.input.name for one in attributes]
             taken = [message["name"] for message, _ in world.updates if "rejected" not in message]
@@ -539,9 +546,9 @@ class Runner:
             attributes.pop("BuildIds", None)  # the server's own
             assert attributes == expect["search_attributes"], attributes
         if "elapsed" in expect:
-            events = (await fetch(handle)).events
-            first = events[0].event_time.ToDatetime()
-            last = events[-1].event_time.ToDatetime()
+            chain = await fetch_chain(self.client, handle.id)
+            first = chain[0].events[0].event_time.ToDatetime()
+            last = chain[-1].events[-1].event_time.ToDatetime()
             elapsed = (last - first).total_seconds()
             wanted_seconds = parse_duration(expect["elapsed"]) or 0.0
             assert abs(elapsed - wanted_seconds) <= max(2.0, wanted_seconds * 0.01), elapsed
@@ -600,10 +607,11 @@ def _moment(message: dict[str, Any]) -> float | str:
 
 def _options(info: activity.Info) -> dict[str, Any]:
     """What the server told the worker about a call."""
-    assert info.workflow_run_id is not None
+    root, _, path = idempotency_key().partition("/")
     options: dict[str, Any] = {
         "attempt": info.attempt,
-        "key": idempotency_key().replace(info.workflow_run_id, "<root>"),
+        "key": f"<root>/{path}",
+        "root": root,
     }
     for name in ("start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"):
         timeout = getattr(info, name)

@@ -21,7 +21,15 @@ from interpreter.headers import HeaderInterceptor
 from interpreter.server import DEVELOPMENT, find_temporal, flags
 from interpreter.workflow import DslWorkflow
 
-__all__ = ["fetch", "persistent", "real_server", "replay", "replay_all", "virtual_server"]
+__all__ = [
+    "fetch",
+    "fetch_chain",
+    "persistent",
+    "real_server",
+    "replay",
+    "replay_all",
+    "virtual_server",
+]
 
 T = TypeVar("T")
 
@@ -83,6 +91,17 @@ async def persistent(ask: Callable[[], Awaitable[T]]) -> T:
 async def fetch(handle: WorkflowHandle[Any, Any]) -> WorkflowHistory:
     """The history of a run."""
     return await persistent(handle.fetch_history)
+
+
+async def fetch_chain(client: Client, id: str) -> list[WorkflowHistory]:
+    """The histories of a run that went on as new, the first one first."""
+    chain: list[WorkflowHistory] = []
+    run_id: str | None = None
+    while run_id != "":
+        chain.insert(0, await fetch(client.get_workflow_handle(id, run_id=run_id)))
+        started = chain[0].events[0].workflow_execution_started_event_attributes
+        run_id = started.continued_execution_run_id
+    return chain
 
 
 async def replay(*histories: WorkflowHistory) -> None:
