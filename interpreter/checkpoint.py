@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from interpreter.definitions.packed import pack, unpack
 from interpreter.errors import Answered, Fault, LoopExit, Returning, StepError
@@ -27,6 +27,7 @@ from interpreter.steps.parallel import ParallelNode
 
 __all__ = ["restore", "write"]
 
+T = TypeVar("T")
 Data = dict[str, Any]
 _MOST = 1024 * 1024
 _TIMES = ("started", "ended")
@@ -196,6 +197,10 @@ class _Writer:
         }
 
 
+def _at(rows: list[T], number: int) -> T:
+    return rows[number]
+
+
 class _Reader:
     def __init__(self, program: Program, data: Data) -> None:
         self.program = program
@@ -219,10 +224,10 @@ class _Reader:
             Act(
                 execution,
                 None,
-                self.recs[row["recs"]],
+                _at(self.recs, row["recs"]),
                 row["prefix"],
                 execution.token,
-                self.groups[row["group"]],
+                _at(self.groups, row["group"]),
                 row.get("names"),
                 data["vars"][row["vars"]] if "vars" in row else None,
             )
@@ -230,7 +235,7 @@ class _Reader:
         ]
         for act, row in zip(self.acts, data["acts"], strict=True):
             if "parent" in row:
-                act.parent = self.acts[row["parent"]]
+                act.parent = _at(self.acts, row["parent"])
         root = self.acts[0]
         root.names = execution.act.names
         execution.act = root
@@ -255,8 +260,8 @@ class _Reader:
         entry.node = self.node(row["node"])
         assert entry.node.undo is not None
         entry.undo = entry.node.undo
-        entry.act = self.acts[row["act"]]
-        entry.group = self.groups[row["group"]]
+        entry.act = _at(self.acts, row["act"])
+        entry.group = _at(self.groups, row["group"])
         entry.variables = row["vars"]
         for name in ("path", "input", "status", "output", "error"):
             setattr(entry, name, row[name])
@@ -274,7 +279,7 @@ class _Reader:
         if "held" in row:
             rec.held = self.held(row["held"])
         if "acts" in row:
-            rec.acts = {index: self.acts[act] for index, act in row["acts"]}
+            rec.acts = {index: _at(self.acts, act) for index, act in row["acts"]}
         if "past" in row:
             rec.show(((index, self.acts[act]) for index, act in row["past"]))
         return rec
@@ -283,14 +288,14 @@ class _Reader:
         return {name: self.value(value) for name, value in row.items()}
 
     def value(self, row: Data) -> Any:
-        kind, value = cast("tuple[str, Any]", next(iter(row.items())))
+        kind, value = next(iter(row.items()))
         match kind:
             case "vars":
                 return self.data["vars"][value]
             case "group":
-                return self.groups[value]
+                return _at(self.groups, value)
             case "entry":
-                return self.entries[value]
+                return _at(self.entries, value)
             case "join":
                 return self.held(value)
             case "error":
@@ -315,7 +320,7 @@ class _Reader:
                 return value
 
     def behind(self, row: Data) -> Join:
-        act, rec = self.acts[row["act"]], self.rec(row["rec"])
+        act, rec = _at(self.acts, row["act"]), self.rec(row["rec"])
         node = rec.node
         assert isinstance(node, ParallelNode | ForeachNode)
         known = act.recs.get(node.key, rec)
