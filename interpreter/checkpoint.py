@@ -22,7 +22,7 @@ from interpreter.program import Program
 from interpreter.saga import Entry, Group
 from interpreter.scope import NOTHING, Act, Rec
 from interpreter.steps.foreach import ForeachNode
-from interpreter.steps.join import Join
+from interpreter.steps.join import Join, JoinState
 from interpreter.steps.parallel import ParallelNode
 
 __all__ = ["restore", "write"]
@@ -147,6 +147,8 @@ class _Writer:
                 return {"entry": self.entry(value)}
             case Join():
                 return {"join": self.held(value.state())}
+            case JoinState():  # of an earlier run, and the walk has not come to it
+                return {"join": self.held(value)}
             case StepError():
                 return {"error": (value.type, value.message, value.details, value.step,
                                   value.final, value.new)}  # fmt: skip
@@ -281,7 +283,7 @@ class _Reader:
         if "acts" in row:
             rec.acts = {index: _at(self.acts, act) for index, act in row["acts"]}
         if "past" in row:
-            rec.show(((index, self.acts[act]) for index, act in row["past"]))
+            rec.show([(index, _at(self.acts, act)) for index, act in row["past"]])
         return rec
 
     def held(self, row: Data) -> Data:
@@ -297,7 +299,7 @@ class _Reader:
             case "entry":
                 return _at(self.entries, value)
             case "join":
-                return self.held(value)
+                return JoinState(self.held(value))
             case "error":
                 error = StepError(*value[:4], final=value[4])
                 error.new = value[5]

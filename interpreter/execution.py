@@ -429,8 +429,10 @@ class Execution:
         """Goes on as new, if nothing is in flight once all that could run has run."""
         await workflow.wait_condition(lambda: True)
         self._watches = False
-        if self._pending:
-            return  # it is thought of again when something settles
+        if self._pending:  # it is thought of again when that has settled
+            if not self._drains:
+                self.wake(("gate",))
+            return
         state = self._write(self) if self.rests() else None
         if state is not None:
             self.done.set_exception(GoesOn(state))

@@ -180,9 +180,9 @@ class Node:
 
     async def execute(self, act: Act) -> Any:
         """Runs the step with all its common keys; gives its output, null where it was skipped."""
-        act.token.check()
         rec = act.recs.get(self.key)
-        if rec is None or not rec.resumed:
+        if rec is None or not rec.resumed:  # one that is open is stopped where it stands
+            act.token.check()
             rec = act.recs[self.key] = Rec(self, act.prefix + self.path)
         elif rec.ended is not None:
             assert rec.status not in ("failed", "timed_out", "cancelled"), rec.path

@@ -98,6 +98,8 @@ class ActivityNode(Node):
     async def run(self, act: Act, rec: Rec) -> Any:
         entry: Entry | None = rec.kept("entry")
         arguments: Any = rec.kept("given")
+        if entry is not None and act.token.stop is not None and self._never_sent(rec, entry):
+            entry.group.remove(entry)
         try:
             if rec.fault is not None and rec.keeps("suspended"):  # where it went on as new
                 await act.execution.suspend(act, rec, rec.kept("suspended"))
@@ -105,6 +107,8 @@ class ActivityNode(Node):
             while True:
                 if act.execution.parks:
                     await act.execution.park(act, rec)
+                if entry is None:
+                    act.token.check()
                 if self.arguments is not None:
                     arguments = await evaluate(act, rec, self.arguments)
                 try:
@@ -131,6 +135,10 @@ class ActivityNode(Node):
                 entry = self._registered(act, rec, arguments, entry)
                 self._completed(act, entry, answered.output)
             raise
+
+    def _never_sent(self, rec: Rec, entry: Entry) -> bool:
+        """Whether the run went on as new between registering the act and sending it."""
+        return entry.status == "registered" and rec.attempt == 1 and not rec.keeps("patience")
 
     def _sent(self, arguments: Any) -> list[RawValue]:
         """The arguments as payloads."""

@@ -66,7 +66,8 @@ class ForeachNode(Node):
     async def _one_by_one(self, act: Act, rec: Rec, items: list[Any]) -> list[Any]:
         outputs: list[Any] = rec.kept("outputs") or rec.keep("outputs", [])
         for index in range(len(outputs), len(items)):
-            act.token.check()
+            if not rec.acts:
+                act.token.check()
             output = await self._iterate(act, rec, index, items[index])
             if output is Join.CUT:
                 break

@@ -12,7 +12,7 @@ from interpreter.lanes import in_lanes
 from interpreter.saga import Group, unwind
 from interpreter.scope import Act, Rec, Stopped, Token
 
-__all__ = ["Join", "JoinRule"]
+__all__ = ["Join", "JoinRule", "JoinState"]
 
 
 class JoinRule:
@@ -55,6 +55,10 @@ class Member:
     stopped: bool = False  # for a sibling's sake
     won: bool = False
     stays: bool = False  # what it did is not undone when the step ends
+
+
+class JoinState(dict[str, Any]):
+    """What a checkpoint needs of a join."""
 
 
 class Join:
@@ -104,7 +108,7 @@ class Join:
         self.undo_limit = limit if undo_limit is None else undo_limit
         self.decided = act.execution.future()
         self.settled = False
-        kept: dict[str, Any] | None = rec.kept("join")
+        kept: JoinState | None = rec.kept("join")
         if kept is None:
             self.group = act.group.open(parallel=True, limit=self.undo_limit)
         else:
@@ -113,23 +117,23 @@ class Join:
         self.held = rec.held
         """What the step keeps, also where it ends before its losers do."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JoinState:
         """What a checkpoint needs of it."""
-        return {
-            "group": self.group,
-            "members": tuple(
+        return JoinState(
+            group=self.group,
+            members=tuple(
                 (index, one.ended, one.won, one.stays, one.group)
                 for index, one in self.members.items()
             ),
-            "outputs": {str(i): value for i, value in enumerate(self.outputs) if value is not None},
-            "failed": self.failed,
-            "error": self.error,
-            "closed": self.closed,
-            "cut": self.cut,
-            "decided": self.decided.done(),
-        }
+            outputs={str(i): value for i, value in enumerate(self.outputs) if value is not None},
+            failed=self.failed,
+            error=self.error,
+            closed=self.closed,
+            cut=self.cut,
+            decided=self.decided.done(),
+        )
 
-    def _go_on(self, kept: dict[str, Any]) -> None:
+    def _go_on(self, kept: JoinState) -> None:
         """Takes up the state of a checkpoint."""
         self.group: Group = kept["group"]
         for index, ended, won, stays, group in kept["members"]:
