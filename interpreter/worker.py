@@ -39,6 +39,7 @@ def make_worker(
     activity_threads: int = 100,
     identity: str | None = None,
     graceful_shutdown: timedelta = timedelta(seconds=10),
+    continue_after: int | None = None,
 ) -> Worker:
     """Makes a worker. Run it with `async with worker:` or `await worker.run()`.
 
@@ -51,12 +52,14 @@ def make_worker(
         activity_threads: How many activities that are no coroutines run at the same time.
         identity: What others know it by; the process and the host where none is given.
         graceful_shutdown: How long activities have to end when it is shut down.
+        continue_after: After how many events the runs that begin here go on as new, for tests;
+            where not given when the server suggests it.
     """
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[DslWorkflow],
-        activities=[*registry.callables(), *Resolver(store).activities],
+        activities=[*registry.callables(), *Resolver(store, continue_after).activities],
         activity_executor=ThreadPoolExecutor(activity_threads, "activity"),
         debug_mode=INLINE,
         interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],

@@ -54,6 +54,16 @@ def worker(
         str, typer.Option("--log-format", metavar="text|json", help="How log lines look.")
     ] = "text",
     registry_namespace: RegistryNamespace = None,
+    continue_after: Annotated[
+        int | None,
+        typer.Option(
+            "--continue-as-new-after",
+            min=1,
+            metavar="EVENTS",
+            help="For tests: runs that begin here go on as new after so many events. "
+            "Default: when the server suggests it.",
+        ),
+    ] = None,
 ) -> int:
     """Run a worker: definitions by their names, and the activities of modules.
 
@@ -69,7 +79,7 @@ def worker(
     place = definitions or Path()
     registry = inputs.registry(activities or inputs.activities_beside([place]))
     store = None if definitions is None else _read(definitions, registry)
-    job = _Worker(settings, registry, store, task_queue, drain, registry_namespace)
+    job = _Worker(settings, registry, store, task_queue, drain, registry_namespace, continue_after)
     with Interruptible() as loop:
         return loop.run(job.run(log_format))
 
@@ -102,7 +112,9 @@ class _Worker:
         queue: str,
         drain: float,
         namespace: str | None,
+        continue_after: int | None,
     ) -> None:
+        self.continue_after = continue_after
         self.settings = settings
         self.registry = registry
         self.store = store
@@ -140,6 +152,7 @@ class _Worker:
             task_queue=self.queue,
             identity=identity_of_files(),
             graceful_shutdown=timedelta(seconds=self.drain),
+            continue_after=self.continue_after,
         )
         async with _meanwhile(lambda: store.watch(_report)):
             await with_workers([worker], _until_stopped(listening), self.drain)
@@ -165,6 +178,7 @@ class _Worker:
             task_queue=self.queue,
             identity=identity(catalogue),
             graceful_shutdown=timedelta(seconds=self.drain),
+            continue_after=self.continue_after,
         )
         try:
             names = [head.name for head in await registry.heads()]

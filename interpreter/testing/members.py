@@ -113,7 +113,7 @@ class Race:
                 self.close()
         else:
             member.state = "won"
-            if not self.everyone and fast and self.won:
+            if not self.everyone and fast and self.count("won") >= self.need:
                 self.closed = True
                 if self.step.losers != "finish":
                     self.close()

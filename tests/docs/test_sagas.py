@@ -101,7 +101,7 @@ def test_links_lead_somewhere() -> None:
 def test_what_comes_later_is_not_there_yet() -> None:
     """Once one of these is there the page has to say more of it."""
     later = PAGE.partition("What comes with a later version:")[2].partition("\n## ")[0]
-    for word in ("`workflow` steps", "`continue-as-new`", "`resume`", "`redrive`"):
+    for word in ("`workflow` steps", "`resume`", "`redrive`"):
         assert word in later
     assert "workflow" not in {kind.kind for kind in KINDS}
     for command in ("resume", "redrive"):

@@ -38,6 +38,16 @@ Data = dict[str, Any]
 
 @pytest.mark.parametrize("part", range(max(1, EXAMPLES // PART)))
 async def test_runs_conform_to_the_model(part: int, runner: Runner) -> None:
+    await _conform(part, runner)
+
+
+@pytest.mark.parametrize("part", range(max(1, EXAMPLES // PART // 4)))
+async def test_runs_that_go_on_as_new_conform(part: int, short_runner: Runner) -> None:
+    """The same of runs that go on as new whenever nothing is in flight."""
+    await _conform(1000 + part, short_runner)
+
+
+async def _conform(part: int, runner: Runner) -> None:
     drawn: list[Data] = []
     _explore(part, drawn.append, [Phase.generate])
     gate = asyncio.Semaphore(_ABREAST)
