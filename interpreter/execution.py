@@ -112,6 +112,7 @@ _MOST_BURSTS = 40
 _MOST_PENDING = 1000
 _MOST_SENT = 3 * 1024 * 1024
 _LONGEST_HISTORY = 20_000
+_RELUCTANCE = 500
 
 
 class Execution:
@@ -158,6 +159,7 @@ class Execution:
         self.parks = False  # what would begin waits: the run is to go on as new
         self._drains = False  # what is in flight is waited for, nothing new is begun
         self._watches = False
+        self._reluctance = 0  # how much has to happen before that is thought of
         self._progress = 0  # what has happened since the run began, or last thought of that
         names = {
             "input": input,
@@ -326,7 +328,7 @@ class Execution:
         """
         token = act.token
         token.check()
-        if self._progress:
+        if self._progress > self._reluctance:
             info = workflow.info()
             self._grown(info, info.get_current_history_length())
         future = self.future()
@@ -405,7 +407,7 @@ class Execution:
 
     def _grown(self, info: workflow.Info, length: int) -> None:
         """Looks whether it is time to go on as new: as soon as nothing is in flight."""
-        if not self._progress:
+        if self._progress <= self._reluctance:
             return
         most = self.program.continue_after
         if info.is_continue_as_new_suggested() if most is None else length >= most:
@@ -421,8 +423,7 @@ class Execution:
     async def park(self, act: Act, rec: Rec) -> None:
         """The gate before something new begins, closed while the run is to go on as new."""
         if self.rests() and (self._drains or not self._pending):
-            info = workflow.info()
-            self._grown(info, info.get_current_history_length())
+            self._watch()
             await self.woken(act, rec, [("gate",)], rec.status)
 
     async def _rest(self) -> None:
@@ -433,10 +434,13 @@ class Execution:
             if not self._drains:
                 self.wake(("gate",))
             return
-        state = self._write(self) if self.rests() else None
-        if state is not None:
-            self.done.set_exception(GoesOn(state))
-            return
+        if self.rests():
+            state = self._write(self)
+            if state is not None:
+                self.done.set_exception(GoesOn(state))
+                return
+            self._reluctance = _RELUCTANCE
+            log(self, logging.WARNING, "too large to go on as new; it will be tried again")
         self.parks = False
         self._progress = 0
         self.wake(("gate",))

@@ -98,11 +98,12 @@ class DslWorkflow:
         try:
             value, options = (_decode(arg) for arg in (*args, None, None)[:2])
             checkpoint = _checkpoint(options)
-            wanted = None if checkpoint else _wanted(options)
+            wanted = _wanted(options) if checkpoint is None else checkpoint["wanted"]
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
             raise await self._refuse(refusal(message, "InvalidInput")) from None
-        if checkpoint is None:
+        # The next run of a cron has the argument of the last one, and yet begins anew.
+        if checkpoint is None or checkpoint["from"] != workflow.info().continued_run_id:
             pinned = await self._pin(args, wanted)
             program, content = _program(pinned)
             if content is not None and "input" in content:
@@ -123,6 +124,8 @@ class DslWorkflow:
             output = await self._ended(execution)
         except GoesOn as goes_on:
             checkpoint = {
+                "from": workflow.info().run_id,
+                "wanted": wanted,
                 "pinned": pinned.decode(),
                 "root": self.root or workflow.info().original_execution_run_id,
                 "state": goes_on.state,
@@ -291,10 +294,12 @@ def _decode(value: RawValue | None) -> Any:
 
 
 def _checkpoint(options: Any) -> dict[str, Any] | None:
-    """What argument 2 of a run that goes on as new brings."""
-    if isinstance(options, dict) and "checkpoint" in options:
-        return cast("dict[str, Any]", options["checkpoint"])
-    return None
+    """What argument 2 of a run that goes on as new brings. Nobody else may bring one."""
+    if workflow.info().continued_run_id is None:
+        return None
+    if not (isinstance(options, dict) and "checkpoint" in options):
+        return None
+    return cast("dict[str, Any]", options["checkpoint"])
 
 
 def _wanted(options: Any) -> dict[str, str] | None:

@@ -6,8 +6,10 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from temporalio import activity
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from dsl.loader import load_text
@@ -141,3 +143,39 @@ async def _ended(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
             if state["status"] not in ("running", "compensating", "suspended"):
                 return state
             await asyncio.sleep(0.1)
+
+
+async def test_the_next_run_of_a_cron_begins_anew(server: WorkflowEnvironment) -> None:
+    """Temporal gives it the argument of the last run, which had gone on as new."""
+    roots: list[str] = []
+
+    @activity.defn(name="tick")
+    async def tick() -> None:
+        roots.append(idempotency_key())
+
+    steps = [{"id": "a", "activity": "tick"}, {"id": "b", "activity": "tick"}]
+    store = _store({"name": "cron", "steps": steps})
+    registry = ActivityRegistry([tick])
+    async with make_worker(server.client, store, registry, task_queue="cron", continue_after=1):
+        handle = await server.client.start_workflow(
+            "cron", {}, id="cron-1", task_queue="cron", cron_schedule="@every 1s"
+        )
+        async with asyncio.timeout(30):
+            while len(roots) < 4:
+                await asyncio.sleep(0.1)
+        await handle.terminate()
+    first, second = roots[0].partition("/")[0], roots[2].partition("/")[0]
+    assert roots[:4] == [f"{first}/a", f"{first}/b", f"{second}/a", f"{second}/b"]
+    assert first != second
+
+
+async def test_nobody_else_brings_a_checkpoint(server: WorkflowEnvironment) -> None:
+    store = _store({"name": "forged", "steps": [{"value": 1}]})
+    async with make_worker(server.client, store, ActivityRegistry([]), task_queue="forged"):
+        forged = {"checkpoint": {"from": "me", "state": "nothing"}}
+        with pytest.raises(WorkflowFailureError) as failed:
+            await server.client.execute_workflow(
+                "forged", args=[{}, forged], id="forged-1", task_queue="forged"
+            )
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert "argument 2 must be {revision} or {alias}" in failed.value.cause.message
