@@ -66,6 +66,7 @@ check: .venv/dev
 soak: .venv/dev
 	@EXPRESSION_EXAMPLES=20000 $(BIN)/python -m pytest tests/expressions -n 2 --dist worksteal
 	AGREEMENT_EXAMPLES=20000 MUTATIONS=5000 MUTATIONS_SEED=2 $(BIN)/python -m pytest tests/agreement tests/mutations -n 2 --dist worksteal
+	GOING_ON_EVERY=1 $(BIN)/python -m pytest tests/conformance -n 2 --dist worksteal
 	SAGA_MODEL_EXAMPLES=20000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
 
 .venv/bench: .venv/local benchmarks/requirements.txt

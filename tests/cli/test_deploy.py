@@ -89,7 +89,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 
 async def listening(client: Client, queue: str, count: int = 1) -> None:
     """Waits until so many workers poll for activities, and say what they can."""
-    for _ in range(500):
+    for _ in range(2000):
         found = await pollers(client, queue, activities=True)
         if len(found) >= count and await pollers(client, QUEUE):
             return
