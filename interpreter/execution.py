@@ -122,6 +122,7 @@ class Execution:
         program: What is run.
         input: Its input, checked.
         mailbox: Its signals.
+        identity: What `workflow` is in expressions, where the run goes on as new.
     """
 
     LONGEST_BURST = 5000
@@ -159,6 +160,7 @@ class Execution:
         self.parks = False  # what would begin waits: the run is to go on as new
         self._drains = False  # what is in flight is waited for, nothing new is begun
         self._watches = False
+        self._goes_on = identity is not None
         self._reluctance = 0  # how much has to happen before that is thought of
         self._progress = 0  # what has happened since the run began, or last thought of that
         names = {
@@ -179,7 +181,7 @@ class Execution:
             write: Writes the run down, at rest; None where it is too large.
         """
         self._write = write
-        log(self, logging.INFO, "goes on" if self.rec.started else "started")
+        log(self, logging.INFO, "goes on" if self._goes_on else "started")
         for join in self.behind:
             self.spawn(join.lanes)
         self.spawn(self._main)
