@@ -135,10 +135,6 @@ class Group:
             else:
                 yield member
 
-    def empty(self) -> bool:
-        """Whether there is nothing to undo."""
-        return all(isinstance(m, Group) and m.empty() for m in self.members)
-
     def contains(self, group: Group) -> bool:
         """Whether a group is this one or inside it."""
         if group is self:

@@ -102,19 +102,19 @@ class DslWorkflow:
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
             raise await self._refuse(refusal(message, "InvalidInput")) from None
-        # The next run of a cron has the argument of the last one, and yet begins anew.
-        if checkpoint is None or checkpoint["from"] != workflow.info().continued_run_id:
+        if checkpoint is not None and checkpoint["from"] != workflow.info().continued_run_id:
+            checkpoint = None  # a cron's next run has the argument of the last, and begins anew
+        if checkpoint is None:
             pinned = await self._pin(args, wanted)
-            program, content = _program(pinned)
-            if content is not None and "input" in content:
-                value = content["input"]
-            execution = Execution(program, value, self._mailbox)
         else:
             self.root = checkpoint["root"]
             pinned = checkpoint["pinned"].encode()
-            program, content = _program(pinned)
-            if content is not None and "input" in content:
-                value = content["input"]
+        program, content = _program(pinned)
+        if content is not None:
+            value = content.get("input", value)
+        if checkpoint is None:
+            execution = Execution(program, value, self._mailbox)
+        else:
             execution = restore(program, value, self._mailbox, checkpoint["state"])
         if content is not None:
             execution.attribute_types = content.get("search_attributes", {})

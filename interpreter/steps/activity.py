@@ -101,10 +101,10 @@ class ActivityNode(Node):
         if entry is not None and act.token.stop is not None and self._never_sent(rec, entry):
             entry.group.remove(entry)
         try:
-            if rec.fault is not None and rec.keeps("suspended"):  # where it went on as new
-                await act.execution.suspend(act, rec, rec.kept("suspended"))
-                rec.release("suspended")
             while True:
+                if rec.keeps("suspended"):
+                    await act.execution.suspend(act, rec, rec.kept("suspended"))
+                    rec.release("suspended")
                 if act.execution.parks:
                     await act.execution.park(act, rec)
                 if entry is None:
@@ -127,8 +127,6 @@ class ActivityNode(Node):
                     rec.keep("entry", entry)
                     rec.keep("given", arguments)
                     rec.keep("suspended", fault)
-                    await act.execution.suspend(act, rec, fault)
-                    rec.release("suspended")
         except Answered as answered:
             if answered.done:
                 # Somebody acted by hand: it is undone like any act.
@@ -265,6 +263,7 @@ class ActivityNode(Node):
                     if error.step is None:
                         error.step = self.id
                     rec.keep("failed", error)
+                    rec.release("patience")  # the next attempt has its own
             await retries.pause(act, rec, f"before the next try of {rec.path}")
 
     async def _known(
