@@ -8,19 +8,30 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from interpreter.server import DEVELOPMENT, find_temporal, flags
 from tests.cli.support import EXAMPLE, PROGRAM, Done, cli, environment
 from tests.support.servers import replay_all
 
-__all__ = ["Books", "Site", "WorkerProcess", "eventually", "order", "read_input"]
+__all__ = [
+    "Books",
+    "Site",
+    "WorkerProcess",
+    "all_at_once",
+    "eventually",
+    "order",
+    "read_input",
+    "start_server",
+]
 
 
 def read_input(name: str) -> dict[str, Any]:
@@ -43,6 +54,38 @@ async def eventually(
         assert loop.time() < end, f"{what}: not after {seconds} s"
         await asyncio.sleep(every)
     return found
+
+
+async def all_at_once(runs: Mapping[str, Awaitable[None]]) -> None:
+    """Waits for tests that run at the same time; says of all that failed how."""
+    running = {name: asyncio.ensure_future(run) for name, run in runs.items()}
+    await asyncio.wait(running.values())
+    errors = {name: task.exception() for name, task in running.items()}
+    wrong = {name: error for name, error in errors.items() if error is not None}
+    assert not wrong, wrong
+
+
+async def start_server(
+    folder: Path, port: int, *arguments: str
+) -> tuple[subprocess.Popen[bytes], Client]:
+    """Starts a server as a process, with its data in a file, and waits until it answers."""
+    command = [find_temporal(), "server", "start-dev", "--headless", "--port", str(port)]
+    command += ["--db-filename", str(folder / "server.sqlite"), "--log-level", "error"]
+    process = subprocess.Popen(
+        [*command, *arguments, *flags(DEVELOPMENT)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+    for _ in range(200):
+        try:
+            client = await Client.connect(f"127.0.0.1:{port}")
+            [_ async for _ in client.list_workflows()]
+            return process, client
+        except (RPCError, RuntimeError):
+            await asyncio.sleep(0.1)
+    process.kill()
+    raise AssertionError("the server did not start")
 
 
 @dataclass

@@ -30,9 +30,8 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from interpreter.server import DEVELOPMENT, find_temporal, flags
 from tests.cli.support import PROGRAM, ROOT, environment
-from tests.end_to_end.support import eventually
+from tests.end_to_end.support import eventually, start_server
 from tests.support.servers import replay
 
 EXAMPLE = ROOT / "examples" / "bank-transfer"
@@ -136,25 +135,10 @@ class Machine:
         return self.folder / "books.sqlite"
 
     async def start_server(self) -> Client:
-        command = [find_temporal(), "server", "start-dev", "--headless", "--port", str(self.port)]
-        command += ["--db-filename", str(self.folder / "server.sqlite"), "--log-level", "error"]
         # Processes are killed here, not the machine: what is written need not reach the disk.
-        for pragma in ("journal_mode=wal", "synchronous=off"):
-            command += ["--sqlite-pragma", pragma]
-        self.server = subprocess.Popen(
-            [*command, *flags(DEVELOPMENT)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-        )
-        for _ in range(200):
-            try:
-                client = await Client.connect(self.address)
-                [_ async for _ in client.list_workflows()]
-                return client
-            except (RPCError, RuntimeError):
-                await asyncio.sleep(0.1)
-        raise AssertionError("the server did not start")
+        pragmas = ("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=off")
+        self.server, client = await start_server(self.folder, self.port, *pragmas)
+        return client
 
     async def start_worker(self) -> subprocess.Popen[bytes]:
         """Starts a worker, and waits until it listens."""

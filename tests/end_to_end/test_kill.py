@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from tests.cli.support import EXAMPLE
-from tests.end_to_end.support import Books, Site, WorkerProcess, eventually, order
+from tests.end_to_end.support import Books, Site, WorkerProcess, all_at_once, eventually, order
 
 DELAY = 0.8
 """What an act takes: half of it before it is done, half after."""
@@ -111,11 +111,9 @@ async def killed(site: Site, folder: Path, number: int, moment: Moment) -> None:
 
 async def test_a_killed_worker(site: Site, tmp_path: Path) -> None:
     # At the same time: most of it is waiting for attempts and tasks of the dead to be given up.
-    running = {
-        name: asyncio.ensure_future(killed(site, tmp_path / str(number), number, moment))
-        for number, (name, moment) in enumerate(MOMENTS.items())
-    }
-    await asyncio.wait(running.values())
-    errors = {name: task.exception() for name, task in running.items()}
-    wrong = {name: error for name, error in errors.items() if error is not None}
-    assert not wrong, wrong
+    await all_at_once(
+        {
+            name: killed(site, tmp_path / str(number), number, moment)
+            for number, (name, moment) in enumerate(MOMENTS.items())
+        }
+    )

@@ -20,8 +20,8 @@ from dsl.model.definition import Definition, canonical, digest
 from interpreter.definitions.entity import DefinitionEntity, id_of
 from interpreter.definitions.packed import unpack
 from interpreter.definitions.registry import Registry
-from interpreter.server import DEVELOPMENT, find_temporal, flags
 from tests.cli.support import PROGRAM, environment
+from tests.end_to_end.support import start_server
 
 _COUNT = 100
 _NAMES = 5
@@ -52,22 +52,8 @@ class _Processes:
         self.worker: subprocess.Popen[bytes] | None = None
 
     async def start_server(self) -> Client:
-        command = [find_temporal(), "server", "start-dev", "--headless", "--port", str(self.port)]
-        command += ["--db-filename", str(self.folder / "server.sqlite"), "--log-level", "error"]
-        self.server = subprocess.Popen(
-            [*command, *flags(DEVELOPMENT)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-        )
-        for _ in range(200):
-            try:
-                client = await Client.connect(self.address)
-                [_ async for _ in client.list_workflows()]
-                return client
-            except (RPCError, RuntimeError):
-                await asyncio.sleep(0.1)
-        raise AssertionError("the server did not start")
+        self.server, client = await start_server(self.folder, self.port)
+        return client
 
     def start_worker(self) -> None:
         with (self.folder / "worker.log").open("ab") as log:

@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from tests.cli.support import ROOT
-from tests.end_to_end.support import Books, Site, WorkerProcess, eventually
+from tests.end_to_end.support import Books, Site, WorkerProcess, all_at_once, eventually
 
 EXAMPLE = ROOT / "examples" / "trip-booking"
 KINDS = ["car", "flight", "hotel"]
@@ -148,11 +148,9 @@ def check_stock(book: Books) -> None:
 
 async def test_a_killed_worker(site: Site, tmp_path: Path) -> None:
     # At the same time: most of it is waiting for attempts and tasks of the dead to be given up.
-    running = {
-        name: asyncio.ensure_future(killed(site, tmp_path / str(number), number, moment))
-        for number, (name, moment) in enumerate(MOMENTS.items())
-    }
-    await asyncio.wait(running.values())
-    errors = {name: task.exception() for name, task in running.items()}
-    wrong = {name: error for name, error in errors.items() if error is not None}
-    assert not wrong, wrong
+    await all_at_once(
+        {
+            name: killed(site, tmp_path / str(number), number, moment)
+            for number, (name, moment) in enumerate(MOMENTS.items())
+        }
+    )
