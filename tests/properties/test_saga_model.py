@@ -126,7 +126,8 @@ def _problems(run: Observed) -> list[str] | None:
 
 def _in_flight(run: Observed) -> list[str]:
     """What was begun or undone too early or too often, as the activities themselves saw it."""
-    # One that timed out may work on where nobody sees it.
+    # One that timed out may work on where nobody sees it, or begin there: a worker that is busy
+    # takes up what the server gave up meanwhile.
     events = [event for turn in run.observation.turns for event in turn.seen]
     unseen = {e.path for e in events if isinstance(e, Ended) and e.outcome == "timed_out"}
     found: list[str] = []
@@ -138,7 +139,7 @@ def _in_flight(run: Observed) -> list[str]:
             ended = call.began if begun is None or act in unseen else begun.ended
             if ended is None or ended > call.began:
                 found.append(f"{act} was undone while it was in flight")
-        if f"{call.path}!undo" in last:
+        if call.path not in unseen and f"{call.path}!undo" in last:
             found.append(f"{call.path} began after it was undone")
         last[call.path] = call
     return found
