@@ -68,6 +68,7 @@ soak: .venv/dev
 	AGREEMENT_EXAMPLES=20000 MUTATIONS=5000 MUTATIONS_SEED=2 $(BIN)/python -m pytest tests/agreement tests/mutations -n 2 --dist worksteal
 	GOING_ON_EVERY=1 $(BIN)/python -m pytest tests/conformance -n 2 --dist worksteal
 	SAGA_MODEL_EXAMPLES=20000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
+	CART_SIGNALS=10000 $(BIN)/python -m pytest tests/end_to_end/test_entities.py
 
 .venv/bench: .venv/local benchmarks/requirements.txt
 	@$(PIP) -r benchmarks/requirements.txt >&2

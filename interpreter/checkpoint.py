@@ -13,11 +13,13 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from interpreter.definitions.packed import pack, unpack
+from interpreter.definitions.packed import MOST_UNPACKED, pack, unpack
 from interpreter.errors import Answered, Fault, LoopExit, Returning, StepError
 from interpreter.execution import Execution
+from interpreter.handlers import HandlerNode, Handlers
 from interpreter.messages import Mailbox, Message
 from interpreter.nodes import Node
+from interpreter.payloads import LARGEST_STORED
 from interpreter.program import Program
 from interpreter.saga import Entry, Group
 from interpreter.scope import NOTHING, Act, Rec
@@ -25,11 +27,15 @@ from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.join import Join, JoinState
 from interpreter.steps.parallel import ParallelNode
 
-__all__ = ["restore", "write"]
+__all__ = ["MOST_PACKED", "Data", "Writer", "packed", "restore", "write"]
 
 T = TypeVar("T")
 Data = dict[str, Any]
-_MOST = 1024 * 1024
+MOST_PACKED = 1024 * 1024
+"""The largest state without external storage, packed."""
+_SMALL = 512
+"""How large an output may be, in bytes, that is kept although nothing reads it: another revision,
+under which the run is resumed or redriven, may."""
 _TIMES = ("started", "ended")
 
 
@@ -38,8 +44,22 @@ def write(execution: Execution) -> str | None:
 
     `restore` makes an execution of it that goes on from there.
     """
-    state = pack(json.dumps(_Writer(execution).data(), ensure_ascii=False))
-    return state if len(state) <= _MOST else None
+    return packed(Writer(execution).data())
+
+
+def packed(data: Data, most: int = MOST_PACKED, unpacked: int = MOST_UNPACKED) -> str | None:
+    """A state, packed; None where it is larger than it may be.
+
+    Args:
+        data: The state.
+        most: How many characters it may have, packed.
+        unpacked: How many bytes it may have as it is.
+    """
+    text = json.dumps(data, ensure_ascii=False)
+    if len(text.encode()) > unpacked:
+        return None
+    state = pack(text)
+    return state if len(state) <= most else None
 
 
 def restore(program: Program, input: Any, mailbox: Mailbox, state: str) -> Execution:
@@ -51,19 +71,30 @@ def restore(program: Program, input: Any, mailbox: Mailbox, state: str) -> Execu
         mailbox: The new run's mailbox; what was kept stands before what has come since.
         state: What was written.
     """
-    return _Reader(program, json.loads(unpack(state))).execution(input, mailbox)
+    return _Reader(program, json.loads(unpack(state, LARGEST_STORED))).execution(input, mailbox)
 
 
-class _Writer:
-    def __init__(self, execution: Execution) -> None:
+class Writer:
+    """Writes the state of a run.
+
+    Args:
+        execution: The run.
+        whole: Whether all outputs are kept, also those that nothing reads.
+        shows: Whether it keeps what handlers did that have ended, to be shown.
+    """
+
+    def __init__(self, execution: Execution, *, whole: bool = False, shows: bool = True) -> None:
         self.execution = execution
         self.program = execution.program
         self.tables: dict[str, list[Any]] = {
             name: [] for name in ("acts", "recs", "groups", "entries", "vars")
         }
         self.known: dict[int, int] = {}
+        self.whole = whole
+        self.shows = shows
 
     def data(self) -> Data:
+        """The state, as JSON."""
         execution = self.execution
         self.act(execution.act)  # the first
         names = execution.act.names
@@ -73,13 +104,19 @@ class _Writer:
             "rec": self.rec(execution.rec),
             "behind": [self.behind(join) for join in execution.behind],
             "places": execution.places,
-            "handled": 0 if execution.handlers is None else execution.handlers.count,
+            **self.handlers(execution.handlers),
             "bursts": execution.bursts,
             "saga": execution.saga,
             "answers": execution.answers,
             "mailbox": execution.mailbox.state(),
             **self.tables,
         }
+
+    def handlers(self, handlers: Handlers | None) -> Data:
+        if handlers is None:
+            return {}
+        past = [(node.address, self.act(act)) for act, node in handlers.past if self.shows]
+        return {"handled": handlers.count, "past_handlers": past}
 
     def once(self, table: str, item: object, make: Callable[[], Any]) -> int:
         """The number of an object in its table."""
@@ -116,7 +153,7 @@ class _Writer:
 
     def rec(self, rec: Rec) -> Data:
         data: Data = {"node": rec.node.address, "path": rec.path, "status": rec.status}
-        if rec.output is not NOTHING and rec.node.is_read:
+        if rec.output is not NOTHING and (self.whole or rec.node.is_read or _small(rec.output)):
             data["output"] = rec.output
         for name in ("error", "fault", *_TIMES):
             value = getattr(rec, name)
@@ -199,6 +236,10 @@ class _Writer:
         }
 
 
+def _small(output: Any) -> bool:
+    return len(json.dumps(output)) <= _SMALL
+
+
 def _at(rows: list[T], number: int) -> T:
     return rows[number]
 
@@ -217,11 +258,11 @@ class _Reader:
     def execution(self, input: Any, mailbox: Mailbox) -> Execution:
         data = self.data
         mailbox.restore(data["mailbox"])
-        execution = Execution(self.program, input, mailbox, data["workflow"])
+        program = self.program
+        known = {"revision": program.revision, "digest": program.digest}
+        execution = Execution(program, input, mailbox, data["workflow"] | known)
         execution.saga, execution.answers = data["saga"], data["answers"]
         execution.places, execution.bursts = data["places"], data["bursts"]
-        if execution.handlers is not None:
-            execution.handlers.count = data["handled"]
         self.acts += [
             Act(
                 execution,
@@ -229,7 +270,7 @@ class _Reader:
                 _at(self.recs, row["recs"]),
                 row["prefix"],
                 execution.token,
-                _at(self.groups, row["group"]),
+                _at(self.groups, row["group"]) if "group" in row else Group(),
                 row.get("names"),
                 data["vars"][row["vars"]] if "vars" in row else None,
             )
@@ -238,6 +279,13 @@ class _Reader:
         for act, row in zip(self.acts, data["acts"], strict=True):
             if "parent" in row:
                 act.parent = _at(self.acts, row["parent"])
+        handlers = execution.handlers
+        if handlers is not None and "handled" in data:
+            handlers.count = data["handled"]
+            for address, act in data["past_handlers"]:
+                node = self.node(address)
+                assert isinstance(node, HandlerNode)
+                handlers.past.append((_at(self.acts, act), node))
         root = self.acts[0]
         root.names = execution.act.names
         execution.act = root

@@ -110,7 +110,15 @@ class Suspension:
 
 _MOST_BURSTS = 40
 _MOST_PENDING = 1000
-_MOST_SENT = 3 * 1024 * 1024
+_MOST_SENT = 5 * 1024 * 1024 // 2
+"""What a workflow task carries: Temporal takes 4 MiB, and the run may fail with 1 MiB besides."""
+_WIDE = 20
+"""So many results always fit a history, however large they are."""
+_FIRST_PENDING = 250
+"""How many activities are pending until the size of their results is known."""
+_LARGE_HISTORY = 16 * 1024 * 1024
+_LARGEST_HISTORY = 40 * 1024 * 1024
+"""Temporal ends a run at 50 MB: with what is in flight a history stays below this."""
 _LONGEST_HISTORY = 20_000
 _RELUCTANCE = 500
 
@@ -155,10 +163,14 @@ class Execution:
         self.bursts = 0
         self._pending = 0
         self._sent = 0
-        self._sent_at = 0
+        self._sent_at: int = 0
+        self._room: Timer | None = None
+        self._settled_count = 0
+        self._largest_result = 1
         self.behind: dict[Join, None] = {}
         self.parks = False  # what would begin waits: the run is to go on as new
         self._drains = False  # what is in flight is waited for, nothing new is begun
+        self._must = False  # it goes on under another revision
         self._watches = False
         self._goes_on = identity is not None
         self._reluctance = 0  # how much has to happen before that is thought of
@@ -178,7 +190,7 @@ class Execution:
         """Begins, or goes on.
 
         Args:
-            write: Writes the run down, at rest; None where it is too large.
+            write: Writes the run down, at rest; None where it cannot go on so.
         """
         self._write = write
         log(self, logging.INFO, "goes on" if self._goes_on else "started")
@@ -256,36 +268,104 @@ class Execution:
             rec: Its record.
             size: The bytes of its arguments.
         """
-        while self._pending >= _MOST_PENDING:
-            await self.woken(act, rec, [("slot",)])
-        await self.carry(act, rec, size)
+        while True:
+            info = workflow.info()
+            length = info.get_current_history_length()
+            self._grown(info, length)
+            if self._pending >= _WIDE and self._pending >= self._width(info):
+                try:
+                    await self.woken(act, rec, [("slot",)])
+                except Stopped:
+                    self._hand_on()
+                    raise
+            elif self.parks and self._drains and self.rests():
+                await self.park(act, rec)
+            elif self._reluctance and self._full(info):
+                megabytes = info.get_current_history_size() // 1024**2
+                self._hand_on()
+                why = f"the history has {megabytes} MB, and the run is too large to go on as new"
+                raise Fault("LimitExceeded", why)
+            elif not self._fits(length, size):
+                await self.woken(act, rec, [("room",)])
+            else:
+                break
+        self._sent += size
         self._pending += 1
+
+    def _hand_on(self) -> None:
+        """Wakes those who wait to be admitted, as many as there is room for."""
+        waiting = self.watched.get(("slot",))
+        if waiting:
+            free = self._width(workflow.info()) - self._pending
+            for _, wake in waiting[: max(0, free)]:
+                wake()
+
+    def _width(self, info: workflow.Info) -> int:
+        """How many activities may be pending: what their results bring must fit the history."""
+        known = min(_MOST_PENDING, _FIRST_PENDING + 2 * self._settled_count)
+        room = _LARGEST_HISTORY - info.get_current_history_size() - self._sent
+        return max(_WIDE, min(known, room // self._largest_result))
+
+    def _full(self, info: workflow.Info) -> bool:
+        return not self.undoing and info.get_current_history_size() >= _LARGEST_HISTORY
 
     async def carry(self, act: Act, rec: Rec, size: int) -> None:
         """Waits until the workflow task may carry so many bytes more."""
         info = workflow.info()
         length = info.get_current_history_length()
         self._grown(info, length)
+        while not self._fits(length, size):
+            await self.woken(act, rec, [("room",)])
+            length = info.get_current_history_length()
+        self._sent += size
+
+    def gave_back(self, size: int) -> None:
+        """Notes that the workflow task carries so many bytes less than was thought."""
+        if self._sent_at == workflow.info().get_current_history_length():
+            self._sent -= size
+            self.wake(("room",))
+
+    def _fits(self, length: int, size: int) -> bool:
+        """Whether the workflow task may carry so many bytes more; if not, a next one comes."""
         if length != self._sent_at:
             self._sent_at, self._sent = length, 0
-        if self._sent and self._sent + size > _MOST_SENT:
-            await self.pause(act, rec, 0.001, "a task may not carry more")
-            self._sent_at, self._sent = workflow.info().get_current_history_length(), 0
-        self._sent += size
+        if not self._sent or self._sent + size <= _MOST_SENT:
+            return True
+        if self._room is None:
+            self._room = self.timer(0.001, self._next_task, "a task may not carry more")
+        return False
+
+    def _next_task(self) -> None:
+        self._room = None
+        self.wake(("room",))
 
     def reached(self) -> None:
         """Notes that something came from outside: what goes on is no endless computation."""
         self.bursts = 0
 
-    def release(self) -> None:
-        """Notes that an activity has settled."""
+    def took(self) -> None:
+        """Notes that a message was handled, or is kept: many of them make a history long too."""
+        self._progress += 1
+        if self._progress > self._reluctance:
+            info = workflow.info()
+            self._grown(info, info.get_current_history_length())
+
+    def release(self, size: int = 0) -> None:
+        """Notes that an activity has settled.
+
+        Args:
+            size: The bytes of its result.
+        """
         self._pending -= 1
+        self._settled_count += 1
+        if size > self._largest_result:
+            self._largest_result = size
         self._progress += 1
         if self.parks and not self._pending:
             self._watch()
         self.bursts = self.burst = 0
         if self.watched:
-            self.wake(("slot",))
+            self._hand_on()
 
     def timer(
         self,
@@ -414,8 +494,19 @@ class Execution:
         most = self.program.continue_after
         if info.is_continue_as_new_suggested() if most is None else length >= most:
             self.parks = True
-            self._drains = length >= _LONGEST_HISTORY
+            large = info.get_current_history_size() >= _LARGE_HISTORY
+            self._drains = self._must or large or length >= _LONGEST_HISTORY
             self._watch()
+
+    def go_on(self) -> None:
+        """Goes on as new as soon as it is at rest; nothing new is begun before."""
+        self.parks = self._drains = self._must = True
+        self.spawn(self._until_rest)
+
+    async def _until_rest(self) -> None:
+        await workflow.wait_condition(lambda: self.rests() and not self._pending)
+        self._must = False
+        self._watch()
 
     def _watch(self) -> None:
         if not self._watches:
@@ -442,10 +533,10 @@ class Execution:
                 self.done.set_exception(GoesOn(state))
                 return
             self._reluctance = _RELUCTANCE
-            log(self, logging.WARNING, "too large to go on as new; it will be tried again")
-        self.parks = False
         self._progress = 0
-        self.wake(("gate",))
+        self.parks = self._must
+        if not self.parks:
+            self.wake(("gate",))
 
     def rests(self) -> bool:
         """Whether nothing is being undone, and nothing is on its way out."""

@@ -42,7 +42,7 @@ __all__ = [
     "Handlers",
     "SignalNode",
     "UpdateNode",
-    "compiled",
+    "message_nodes",
     "refusal",
     "unknown_update",
 ]
@@ -109,7 +109,9 @@ class UpdateNode(HandlerNode):
         output = await super()._timed(act, rec)
         while True:
             try:
-                payload(output, "the answer")
+                budget = act.execution.program.budget
+                sent = payload(output, "the answer", budget.largest)
+                await act.execution.carry(act, rec, budget.sent([sent]))
                 return output
             except Fault as fault:
                 await act.execution.suspend(act, rec, fault)
@@ -140,7 +142,7 @@ class UpdateNode(HandlerNode):
                 raise refusal(said if isinstance(said, str) else json.dumps(said), "Rejected")
 
 
-def compiled(
+def message_nodes(
     definition: Definition, compiler: Compiler, root: RootNode
 ) -> tuple[dict[str, SignalNode], dict[str, UpdateNode]]:
     """The handlers of a definition, by the names of their signals and updates."""
@@ -194,6 +196,8 @@ class Handlers:
         self._past: deque[tuple[Act, HandlerNode]] = deque(maxlen=_SHOWN)
         self._error: StepError | None = None
         self._closed = False
+        self.broken: str | None = None
+        """The first run of a signal's handler that did not end well: its path."""
 
     @property
     def opened(self) -> bool:
@@ -210,6 +214,11 @@ class Handlers:
     def busy(self) -> bool:
         """Whether a handler runs, or is about to."""
         return bool(self._running or self._early)
+
+    @property
+    def past(self) -> deque[tuple[Act, HandlerNode]]:
+        """The last ones that ended."""
+        return self._past
 
     def shown(self) -> Iterator[tuple[HandlerNode, Rec, Act]]:
         """The handlers that run, and the last ones that ended."""
@@ -364,15 +373,23 @@ class Handlers:
         ending: StepError | Stopped | None = None
         try:
             output = await node.execute(act)
+            token.check()  # the last act may have completed although the run was stopped
         except (StepError, Stopped) as raised:
             ending = raised
+            if not alone and self.broken is None:
+                self.broken = path
         if alone and isinstance(ending, StepError) and token.stop is None:
             await unwind(act, act.recs[_KEY], node.undo_limit, ending.data())
         if alone and not group.members:
             outside.group.remove(group)
+        if alone and isinstance(ending, StepError) and ending.details is not None:
+            size = len(payload(ending.details, "the details").payload.data)
+            shielded = outside.inner(token=Token(None))
+            await self._execution.carry(shielded, self._execution.rec, size)
         token.close()
         del self._running[act]
         self._past.append((act, node))
+        self._execution.took()
         return ending, output
 
 

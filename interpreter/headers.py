@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 import temporalio.api.common.v1
 from temporalio import workflow
 from temporalio.converter import DefaultPayloadConverter
 from temporalio.worker import (
+    ExecuteWorkflowInput,
     Interceptor,
     StartActivityInput,
     StartLocalActivityInput,
@@ -18,7 +20,7 @@ from temporalio.worker import (
 
 from interpreter.activities.context import ARGS_HEADER, ROOT_HEADER
 
-__all__ = ["HeaderInterceptor", "Positional"]
+__all__ = ["HeaderInterceptor", "Positional", "without_storage"]
 
 _to_payload = DefaultPayloadConverter().to_payload
 
@@ -27,19 +29,37 @@ class Positional(list[Any]):
     """Arguments by position."""
 
 
+without_storage: ContextVar[bool] = ContextVar("without_storage", default=False)
+"""Whether a run is on a worker that has no external storage."""
+
+
 class HeaderInterceptor(Interceptor):
-    """Adds the headers to activities that definitions run."""
+    """Adds the headers to activities that definitions run.
+
+    Args:
+        stores: Whether the worker has external storage, if a run needs that. What only replays
+            sends nothing.
+    """
+
+    def __init__(self, stores: bool = True) -> None:
+        self._stores = stores
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor] | None:
         """The SDK asks for a class, and makes an instance of it for each run."""
-        return _Inbound
+        return _Inbound if self._stores else _InboundWithoutStorage
 
 
 class _Inbound(WorkflowInboundInterceptor):
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_Outbound(outbound))
+
+
+class _InboundWithoutStorage(_Inbound):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        without_storage.set(True)
+        return await super().execute_workflow(input)
 
 
 class _Outbound(WorkflowOutboundInterceptor):
@@ -56,7 +76,9 @@ class _Outbound(WorkflowOutboundInterceptor):
     def _add(self, input: StartActivityInput | StartLocalActivityInput) -> None:
         headers = self._of_run
         if headers is None:
-            headers = self._of_run = _root()
+            headers = _root()
+            if getattr(workflow.instance(), "begun", True):  # before that a redrive may bring one
+                self._of_run = headers
         if isinstance(input.args, Positional):
             headers = {**headers, ARGS_HEADER: _to_payload(True)}
         if headers:

@@ -90,12 +90,14 @@ class Place:
         path: Its path inside its activation.
         inside: What stands before the ids of the steps inside it, in their paths.
         activation: Tells the steps of an activation from those of others.
+        part: The part of the block that it is in: a branch, a case, a `catch`.
     """
 
     key: str
     path: str
     inside: str
     activation: int
+    part: str = ""
 
 
 class Node:
@@ -130,6 +132,7 @@ class Node:
         self.path = place.path
         self.inside = place.inside
         self.activation = place.activation
+        self.part = place.part
         self.id = step.id
         self.description = step.description
         self.owner = owner
@@ -164,6 +167,15 @@ class Node:
             or (self.retries is not None and not self.retries_itself)
             or (self.undo is not None and not self.registers)
         )
+
+    def shape(self) -> tuple[Any, ...]:
+        """What may not change in another revision while the step is open: what it keeps fits it."""
+        edge = self.edge
+        clauses = 0 if edge is None else len(edge.clauses)
+        cleans = edge is not None and bool(edge.cleanup)
+        tries = self.retries is not None and not self.retries_itself
+        undone = (self.undo is not None, self.undo_parallel, self.undo_apart, self.pivot)
+        return (self.kind, clauses, cleans, tries, undone)
 
     def tries_here(self) -> bool:
         """Whether the interpreter makes its attempts, and waits between them."""
@@ -252,7 +264,9 @@ class Node:
     async def enclosed(self, act: Act, rec: Rec) -> Any:
         """The step inside its variables, and how it stands in the saga log."""
         if self.variables:
-            if not rec.keeps("vars"):
+            if rec.keeps("vars"):
+                await self._missing_variables(act, rec, rec.kept("vars"))
+            else:
                 rec.keep("vars", await self._fresh_variables(act, rec))
             act = act.inner(variables=rec.kept("vars"))
         if self.undo_apart:
@@ -270,6 +284,12 @@ class Node:
 
     async def _fresh_variables(self, act: Act, rec: Rec) -> dict[str, Any]:
         return {name: await evaluate(act, rec, value) for name, value in self.variables}
+
+    async def _missing_variables(self, act: Act, rec: Rec, known: dict[str, Any]) -> None:
+        """Adds variables that an earlier revision of an open block did not have."""
+        for name, value in self.variables:
+            if name not in known:
+                known[name] = await evaluate(act, rec, value)
 
     async def _undoable(self, undo: Undo, act: Act, rec: Rec) -> Any:
         """A step whose own compensation stands for all that was done in it, once it completed."""

@@ -11,10 +11,24 @@ from interpreter.logs import log
 if TYPE_CHECKING:
     from interpreter.execution import Execution, Suspension
 
-__all__ = ["ACTIONS", "ANSWER", "Answer", "accept", "give", "read"]
+__all__ = [
+    "ACTIONS",
+    "ANSWER",
+    "RESUME",
+    "Answer",
+    "Resumption",
+    "accept",
+    "accept_resumption",
+    "give",
+    "note_resumption",
+    "read",
+    "read_resumption",
+]
 
 ANSWER = "dsl.answer"
 """The name of the update. No message of a definition can have it."""
+RESUME = "dsl.resume"
+"""The name of the update that lets a suspended run go on under another revision."""
 ACTIONS = ("retry", "fail", "skip", "resolve")
 _KEYS = frozenset(("action", "step", "output", "by", "reason"))
 _LONGEST = 1000
@@ -56,15 +70,19 @@ def read(given: Any) -> Answer:
     if fields.get("action") not in ACTIONS:
         raise ValueError(f"`action` must be one of {', '.join(ACTIONS)}")
     answer = Answer(**fields)
-    for name in ("step", "by", "reason"):
-        text = fields.get(name)
-        if text is not None and not (isinstance(text, str) and len(text) <= _LONGEST):
-            raise ValueError(f"`{name}` must be a text of at most {_LONGEST} characters")
+    _check_texts(fields, "step", "by", "reason")
     if answer.action in ("skip", "resolve") and not answer.step:
         raise ValueError(f"`{answer.action}` needs the path of the step")
     if "output" in fields and answer.action != "resolve":
         raise ValueError("only `resolve` takes an `output`")
     return answer
+
+
+def _check_texts(fields: dict[str, Any], *names: str) -> None:
+    for name in names:
+        text = fields.get(name)
+        if text is not None and not (isinstance(text, str) and len(text) <= _LONGEST):
+            raise ValueError(f"`{name}` must be a text of at most {_LONGEST} characters")
 
 
 def accept(execution: Execution | None, answer: Answer) -> list[Suspension]:
@@ -92,16 +110,86 @@ def give(execution: Execution, answer: Answer) -> list[str]:
     """Answers; gives the paths of the steps that go on."""
     found = accept(execution, answer)
     for suspension in found:
-        record = {
-            "time": execution.clock(),
-            "action": answer.action,
-            "step": suspension.rec.path,
-            "fault": suspension.fault.type,
-            "by": answer.by,
-            "reason": answer.reason,
-        }
-        execution.answers.append(record)
-        log(execution, logging.WARNING, "%s by %s", answer.action, answer.by or "an operator",
-            step=suspension.rec.path)  # fmt: skip
+        _note(execution, suspension, answer.action, answer.by, answer.reason)
         suspension.give(answer)
+    return [suspension.rec.path for suspension in found]
+
+
+def _note(
+    execution: Execution, suspension: Suspension, action: str, by: str | None, reason: str | None
+) -> None:
+    """Puts an answer on record."""
+    record = {
+        "time": execution.clock(),
+        "action": action,
+        "step": suspension.rec.path,
+        "fault": suspension.fault.type,
+        "by": by,
+        "reason": reason,
+    }
+    execution.answers.append(record)
+    log(execution, logging.WARNING, "%s by %s", action, by or "an operator",
+        step=suspension.rec.path)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """An operator's wish that a suspended run goes on under another revision.
+
+    Args:
+        wanted: `{revision}` or `{alias}`; None for that of the alias `live`.
+        by: Who.
+        reason: Why.
+    """
+
+    wanted: dict[str, str] | None
+    by: str | None = None
+    reason: str | None = None
+
+
+def read_resumption(given: Any) -> Resumption:
+    """A wish as it was sent.
+
+    Raises:
+        ValueError: What is wrong with it.
+    """
+    if not isinstance(given, dict):
+        raise ValueError("it must be an object with a `revision` or an `alias`")
+    fields = cast("dict[str, Any]", given)
+    unknown = sorted(fields.keys() - {"revision", "alias", "by", "reason"})
+    if unknown:
+        raise ValueError(f"`{unknown[0]}` is unknown")
+    if {"revision", "alias"} <= fields.keys():
+        raise ValueError("give a `revision` or an `alias`, not both")
+    _check_texts(fields, "revision", "alias", "by", "reason")
+    wanted = {name: fields[name] for name in ("revision", "alias") if fields.get(name)}
+    return Resumption(wanted or None, fields.get("by"), fields.get("reason"))
+
+
+def accept_resumption(execution: Execution | None) -> list[Suspension]:
+    """What is suspended and may go on under another revision.
+
+    Raises:
+        ValueError: There is nothing.
+    """
+    if execution is None or not execution.suspensions:
+        raise ValueError("nothing is suspended")
+    if execution.undoing or execution.token.stopping():
+        raise ValueError(
+            "it is being undone, and that ends as it began; answer `retry`, `skip` or `resolve`"
+        )
+    for suspension in execution.suspensions:
+        if "#" in suspension.rec.path:
+            raise ValueError(
+                f"`{suspension.rec.path}` handles a message, and that ends as it began; "
+                "answer `retry`, `skip`, `resolve` or `fail`"
+            )
+    return list(execution.suspensions)
+
+
+def note_resumption(execution: Execution, resumption: Resumption) -> list[str]:
+    """Puts it on record; gives the paths of the steps that were suspended."""
+    found = list(execution.suspensions)
+    for suspension in found:
+        _note(execution, suspension, "resume", resumption.by, resumption.reason)
     return [suspension.rec.path for suspension in found]

@@ -11,9 +11,10 @@ from dsl.expressions import Expression, Template, parse, parse_template
 from dsl.model.common import BodyStep, Catch, Compensation, StepBase
 from dsl.model.definition import Definition
 from interpreter.evaluation import Duration
-from interpreter.handlers import compiled
+from interpreter.handlers import message_nodes
 from interpreter.messages import SignalType
 from interpreter.nodes import Clause, Edge, Node, Place, sequence
+from interpreter.payloads import INLINE, Budget
 from interpreter.saga import Undo
 from interpreter.scope import Act
 from interpreter.steps import RootNode, node_for
@@ -46,6 +47,7 @@ class Compiler:
     Attributes:
         nodes: Every compiled step that has an id.
         all: Every compiled step; what is inside one stands before it.
+        lists: Every list of steps that run one after the other.
         compensating: Whether what is compiled is part of a compensation.
         undoing: How what is compiled is undone.
     """
@@ -53,6 +55,7 @@ class Compiler:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.all: list[Node] = []
+        self.lists: list[tuple[Node, ...]] = []
         self.read_steps: set[str] = set()
         self.compensating = False
         self.undoing = Undoing()
@@ -131,11 +134,13 @@ class Compiler:
         for index, step in enumerate(steps):
             place = f"{step.kind}[{index}]"
             where = (step.id, inside + step.id) if step.id else (key + place, path + place)
-            nodes.append(self._step(step, owner, Place(*where, inside, self._activation)))
+            nodes.append(self._step(step, owner, Place(*where, inside, self._activation, part)))
         self._activation = outer
         if nodes:
             nodes[-1].is_read = True  # the output of a block is that of its last step
-        return tuple(nodes)
+        compiled = tuple(nodes)
+        self.lists.append(compiled)
+        return compiled
 
     def _step(self, step: StepBase, owner: Node, place: Place) -> Node:
         first = len(self.all)
@@ -211,6 +216,7 @@ class Program:
         revision: What people call it.
         continue_after: After how many events its runs go on as new; where not given when the
             server suggests it.
+        budget: How large values may be.
     """
 
     def __init__(
@@ -219,11 +225,13 @@ class Program:
         digest: str,
         revision: str,
         continue_after: int | None = None,
+        budget: Budget = INLINE,
     ) -> None:
         self.name = definition.name
         self.digest = digest
         self.revision = revision
         self.continue_after = continue_after
+        self.budget = budget
         self.suspends = definition.on_fault != "fail"
         self.definition = definition
         self.signals = {
@@ -233,9 +241,10 @@ class Program:
         compiler = Compiler()
         with compiler.block(definition.compensation):
             self.root = RootNode(definition, compiler)
-            self.handlers, self.updates = compiled(definition, compiler, self.root)
+            self.handlers, self.updates = message_nodes(definition, compiler, self.root)
         self.queries = {name: compiler.template(q) for name, q in definition.queries.items()}
         self.nodes = compiler.nodes
+        self.lists = tuple(compiler.lists)
         self.places = {node.address: node for node in (self.root, *compiler.all)}
         for handler in (*self.handlers.values(), *self.updates.values()):
             self.places[handler.address] = handler

@@ -262,6 +262,9 @@ class Act:
         if rec.acts is not None and index in rec.acts:  # it was open when the run went on as new
             act = rec.acts[index]
             act.parent, act.token = self, self.token
+            # A redrive brings no groups.
+            if not self.group.parallel or act.group not in self.group.members:
+                act.group = self._for_iteration()
             return act
         tried = f"~{rec.attempt}" if rec.attempt > 1 else ""
         act = Act(
@@ -270,8 +273,7 @@ class Act:
             {},
             f"{rec.path}{tried}[{index}].",
             self.token,
-            # Where the steps of the loop are undone at the same time, an iteration is one of them.
-            self.group.open() if self.group.parallel else self.group,
+            self._for_iteration(),
             names,
             variables,
         )
@@ -279,6 +281,10 @@ class Act:
             rec.acts = {}
         rec.acts[index] = act
         return act
+
+    def _for_iteration(self) -> Group:
+        # Where the steps of the loop are undone at the same time, an iteration is one of them.
+        return self.group.open() if self.group.parallel else self.group
 
     def home(self, id: str) -> dict[str, Rec] | None:
         """The records among which that of a step is, as seen from here."""

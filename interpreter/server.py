@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from temporalio.converter import DataConverter
 from temporalio.testing import WorkflowEnvironment
 
 __all__ = ["DEVELOPMENT", "ServerNotFoundError", "find_temporal", "flags", "start_server"]
@@ -60,7 +61,11 @@ def find_temporal(given: str | None = None) -> str:
 
 
 async def start_server(
-    temporal: str | None = None, *, port: int | None = None, db: str | None = None
+    temporal: str | None = None,
+    *,
+    port: int | None = None,
+    db: str | None = None,
+    converter: DataConverter = DataConverter.default,
 ) -> WorkflowEnvironment:
     """Starts an embedded server. Stop it with `await server.shutdown()`.
 
@@ -68,6 +73,7 @@ async def start_server(
         temporal: The path of the binary; it is looked for where none is given.
         port: Its port; a free one where none is given.
         db: A file to keep everything in; in memory where none is given.
+        converter: The data converter of its client.
 
     Raises:
         ServerNotFoundError: if there is no binary.
@@ -78,4 +84,5 @@ async def start_server(
         dev_server_extra_args=flags(DEVELOPMENT),
         dev_server_log_level="error",
         port=port,
+        data_converter=converter,
     )

@@ -12,6 +12,8 @@ from interpreter.activities import ActivityContextInterceptor, ActivityRegistry
 from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import DefinitionStore
 from interpreter.headers import HeaderInterceptor
+from interpreter.payloads import budget_of
+from interpreter.redriver import Redriver
 from interpreter.workflow import DslWorkflow
 
 __all__ = ["INLINE", "TASK_QUEUE", "make_worker"]
@@ -55,14 +57,24 @@ def make_worker(
         continue_after: After how many events the runs that begin here go on as new, for tests;
             where not given when the server suggests it.
     """
+    # With external storage in the client's data converter larger values may be sent.
+    budget = budget_of(client.data_converter.external_storage)
+    resolver = Resolver(store, continue_after, budget)
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[DslWorkflow],
-        activities=[*registry.callables(), *Resolver(store, continue_after).activities],
+        activities=[
+            *registry.callables(),
+            *resolver.activities,
+            *Redriver(resolver).activities,
+        ],
         activity_executor=ThreadPoolExecutor(activity_threads, "activity"),
         debug_mode=INLINE,
-        interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
+        interceptors=[
+            HeaderInterceptor(stores=budget.stored_from is not None),
+            ActivityContextInterceptor(budget),
+        ],
         max_cached_workflows=max_cached_workflows,
         identity=identity,
         graceful_shutdown_timeout=graceful_shutdown,

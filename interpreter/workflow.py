@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections.abc
 import json
+import logging
 from datetime import timedelta
 from typing import Any, cast
 
@@ -16,27 +17,33 @@ from dsl.diagnostics import did_you_mean
 from dsl.expressions import ExpressionError
 from dsl.model.definition import Definition, canonical
 from interpreter import operators
-from interpreter.checkpoint import restore, write
+from interpreter.checkpoint import MOST_PACKED, Writer, packed, restore
+from interpreter.definitions.packed import MOST_UNPACKED
 from interpreter.definitions.resolver import ENGINE, RESOLVE
 from interpreter.errors import Fault, legible
 from interpreter.execution import Execution, GoesOn
 from interpreter.handlers import refusal, unknown_update
+from interpreter.headers import without_storage
+from interpreter.journal import journal
+from interpreter.logs import log
 from interpreter.messages import Mailbox
-from interpreter.payloads import payload, value_of
+from interpreter.payloads import INLINE, MAX_BYTES, NAME_STORAGE, Budget, payload, value_of
 from interpreter.program import Program
+from interpreter.redriver import REDRIVE
+from interpreter.revising import STATE, NotRedrivable, reopened, revised
 from interpreter.status import status
 
 __all__ = ["DslWorkflow", "forget_programs"]
 
 _CACHED = 1000
-_QUERIES = ("status", "definition")
+_QUERIES = ("status", "definition", "journal")
 """What every run can be asked."""
 _MOST_REPORTED = 200
 """How many entries of the saga log a failure carries. `status` has them all."""
 _OF_A_RUN = frozenset(("input", "search_attributes"))
 """What stands in a marker beside the definition, and may be another in the next run."""
 _by_text: dict[bytes, Program] = {}
-_by_digest: dict[tuple[str, str, int | None], Program] = {}
+_by_digest: dict[tuple[str, str, int | None, Budget], Program] = {}
 
 
 def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
@@ -48,7 +55,8 @@ def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
     if content["engine"] > ENGINE:
         # Not the run's fault: fail the task, a newer worker will take it.
         raise RuntimeError(f"this run needs engine {content['engine']}, this worker has {ENGINE}")
-    key = (content["digest"], content["revision"], content.get("continue_after"))
+    budget = Budget(*content["payloads"]) if "payloads" in content else INLINE
+    key = (content["digest"], content["revision"], content.get("continue_after"), budget)
     program = _by_digest.get(key)
     if program is None:
         definition = Definition.model_validate(content["definition"])
@@ -75,7 +83,8 @@ def forget_programs() -> None:
 class DslWorkflow:
     """Runs the definition that its Workflow Type names.
 
-    Argument 1 is the input. Argument 2 is the interpreter's own: `{revision}` or `{alias}`.
+    Argument 1 is the input. Argument 2 is the interpreter's own: `{revision}` or `{alias}`, and
+    `{redrive}`, the id of the run that failed, to go on where that one did.
     """
 
     def __init__(self) -> None:
@@ -85,6 +94,15 @@ class DslWorkflow:
         self.root: str | None = None
         """The root of idempotency keys, where the run goes on as new."""
         self._refused: ApplicationError | None = None
+        self._args: collections.abc.Sequence[RawValue] = ()
+        self._pinned = b""
+        self._revised: tuple[bytes, Program] | None = None
+        """The revision that it is to go on under."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is known what it is, and with which root of idempotency keys."""
+        return self._execution is not None
 
     @workflow.run
     async def run(self, args: collections.abc.Sequence[RawValue]) -> Any:
@@ -98,18 +116,28 @@ class DslWorkflow:
         try:
             value, options = (_decode(arg) for arg in (*args, None, None)[:2])
             checkpoint = _checkpoint(options)
+            redriven, options = _redriven(options)
             wanted = _wanted(options) if checkpoint is None else checkpoint["wanted"]
         except ValueError as error:
             message = f"the input cannot be read: {legible(str(error), 500)}"
             raise await self._refuse(refusal(message, "InvalidInput")) from None
         if checkpoint is not None and checkpoint["from"] != workflow.info().continued_run_id:
             checkpoint = None  # a cron's next run has the argument of the last, and begins anew
+        elif redriven is not None:
+            checkpoint = json.loads(await self._redrive(redriven, wanted))
+            args = [payload(checkpoint["input"], "the input")]
+            value = checkpoint["input"]
+        self._args = args[:1] or [payload({}, "the input")]
         if checkpoint is None:
-            pinned = await self._pin(args, wanted)
+            pinned = await self._pin(wanted)
         else:
             self.root = checkpoint["root"]
             pinned = checkpoint["pinned"].encode()
+        self._pinned = pinned
         program, content = _program(pinned)
+        if program.budget.stored_from is not None and without_storage.get():
+            # It would send what it takes for stored: fail the task, another worker will take it.
+            raise RuntimeError(f"this run needs external storage. {NAME_STORAGE}")
         if content is not None:
             value = content.get("input", value)
         if checkpoint is None:
@@ -119,18 +147,18 @@ class DslWorkflow:
         if content is not None:
             execution.attribute_types = content.get("search_attributes", {})
         self._execution = execution
-        execution.start(write)
+        execution.start(self._write)
         try:
             output = await self._ended(execution)
         except GoesOn as goes_on:
             checkpoint = {
                 "from": workflow.info().run_id,
                 "wanted": wanted,
-                "pinned": pinned.decode(),
-                "root": self.root or workflow.info().original_execution_run_id,
+                "pinned": (pinned if self._revised is None else self._revised[0]).decode(),
+                "root": self._root(),
                 "state": goes_on.state,
             }
-            workflow.continue_as_new(args=[*(args[:1] or [{}]), {"checkpoint": checkpoint}])
+            workflow.continue_as_new(args=[*self._args, {"checkpoint": checkpoint}])
         if execution.status == "completed":
             return output
         error = execution.error
@@ -142,17 +170,59 @@ class DslWorkflow:
             error.message, error.details, report, type=error.type, non_retryable=True
         )
 
-    async def _pin(
-        self, args: collections.abc.Sequence[RawValue], wanted: dict[str, str] | None
-    ) -> bytes:
+    def _root(self) -> str:
+        return self.root or workflow.info().original_execution_run_id
+
+    def _write(self, execution: Execution) -> str | None:
+        """Writes the run down, under the revision that it is to go on under."""
+        if self._revised is None:
+            state = packed(Writer(execution).data(), *self._room(execution, self._pinned))
+        else:
+            pinned, program = self._revised
+            state, conflicts = revised(execution, program, self._room(execution, pinned))
+            if state is None:  # something was done since it was looked at
+                self._revised = None
+                why = "; ".join(map(str, conflicts)) or "it is too large to go on as new"
+                log(execution, logging.ERROR, "not resumed: %s", why)
+                return None
+        if state is None:
+            log(execution, logging.WARNING, "too large to go on as new; it will be tried again")
+        return state
+
+    def _room(self, execution: Execution, pinned: bytes) -> tuple[int, int]:
+        """How large the state of a run may be, packed and as it is: it is sent with its input."""
+        budget = execution.program.budget
+        if budget.stored_from is not None:
+            return budget.largest // 2, budget.largest
+        beside = budget.sent(self._args) + len(json.dumps(pinned.decode()))
+        return min(MOST_PACKED, MAX_BYTES - beside), MOST_UNPACKED
+
+    async def _pin(self, wanted: dict[str, str] | None) -> bytes:
         """Which definition, by value."""
+        return await self._first(self._resolve(wanted))
+
+    async def _redrive(self, run_id: str, wanted: dict[str, str] | None) -> bytes:
+        """The state of the run that failed, and under which definition it goes on."""
+        asked = workflow.execute_activity(
+            REDRIVE,
+            args=[run_id, wanted],
+            result_type=RawValue,
+            start_to_close_timeout=timedelta(seconds=60),
+        )
+        return await self._first(asked)
+
+    def _resolve(self, wanted: dict[str, str] | None) -> collections.abc.Awaitable[RawValue]:
+        return workflow.execute_local_activity(
+            RESOLVE,
+            args=[workflow.info().workflow_type, wanted, *self._args],
+            result_type=RawValue,
+            start_to_close_timeout=timedelta(seconds=10),
+        )
+
+    async def _first(self, asked: collections.abc.Awaitable[RawValue]) -> bytes:
+        """The answer without which the run does not begin."""
         try:
-            pinned: RawValue = await workflow.execute_local_activity(
-                RESOLVE,
-                args=[workflow.info().workflow_type, wanted, *args[:1]],
-                result_type=RawValue,
-                start_to_close_timeout=timedelta(seconds=10),
-            )
+            pinned = await asked
         except ActivityError as error:
             if not isinstance(error.cause, ApplicationError):
                 self._mailbox.turn_away(refusal("the run did not begin", "Ending"))
@@ -194,6 +264,7 @@ class DslWorkflow:
             return
         if not handled:
             execution.wake(("signal", name))
+            execution.took()
         elif execution.handlers is not None:
             await execution.handlers.signalled(name, given)
 
@@ -207,11 +278,11 @@ class DslWorkflow:
             await execution.handlers.waiter()
         else:
             assert execution.handlers is not None  # the validator saw to it
-            return payload(await execution.handlers.update(name, given), "the answer")
+            return _answer_of(execution, await execution.handlers.update(name, given))
         assert self._execution is not None and self._execution.handlers is not None
         handlers = self._execution.handlers
         handlers.check(name, given)
-        return payload(await handlers.update(name, given), "the answer")
+        return _answer_of(self._execution, await handlers.update(name, given))
 
     @_update.validator
     def _check_update(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
@@ -241,6 +312,38 @@ class DslWorkflow:
         except ValueError as error:
             raise ApplicationError(str(error), type="NotSuspended", non_retryable=True) from None
 
+    @workflow.update(name=operators.RESUME)
+    async def _resume(self, request: RawValue) -> dict[str, Any]:
+        execution = self._begun()
+        resumption = operators.read_resumption(_decode(request))
+        pinned = (await self._resolve(resumption.wanted)).payload.data
+        program, _ = _program(pinned)
+        try:
+            operators.accept_resumption(execution)
+        except ValueError as error:  # it was answered meanwhile
+            raise refusal(str(error), "NotSuspended") from None
+        if program.digest == execution.program.digest:
+            text = f"it runs revision {execution.program.revision} already: answer `retry`"
+            raise refusal(text, "NotResumable")
+        state, conflicts = revised(execution, program, self._room(execution, pinned))
+        if conflicts:
+            text = f"revision {program.revision} does not fit what it has done"
+            raise refusal("\n".join([text, *map(str, conflicts)]), "NotResumable")
+        if state is None:
+            raise refusal("its state is too large to go on as new", "NotResumable")
+        self._revised = (pinned, program)
+        steps = operators.note_resumption(execution, resumption)
+        execution.go_on()
+        return {"steps": steps, "revision": program.revision}
+
+    @_resume.validator
+    def _check_resume(self, request: RawValue) -> None:
+        try:
+            operators.read_resumption(_decode(request))
+            operators.accept_resumption(self._execution)
+        except ValueError as error:
+            raise refusal(str(error), "NotSuspended") from None
+
     @workflow.query(dynamic=True)
     def _query(self, name: str, args: collections.abc.Sequence[RawValue]) -> RawValue:
         execution = self._begun()
@@ -255,7 +358,7 @@ class DslWorkflow:
         if act is None:
             raise refusal("the run has not begun yet", "NotBegun")
         try:
-            return payload(template.evaluate(act), "the answer")
+            return _answer_of(execution, template.evaluate(act))
         except (ExpressionError, Fault) as error:
             text = f"`{name}` cannot be answered: {error}"
             raise refusal(text, "ExpressionFailed") from None
@@ -266,6 +369,26 @@ class DslWorkflow:
         about = {"name": program.name, "revision": program.revision, "digest": program.digest}
         content = json.loads(canonical(program.definition))
         return payload(about | {"definition": content}, "the definition")
+
+    @workflow.query(name="journal")
+    def _journal(self) -> RawValue:
+        execution = self._begun()
+        return _answer_of(execution, journal(execution), "the journal")
+
+    @workflow.query(name=STATE)
+    def _state(self) -> RawValue:
+        execution = self._begun()
+        try:
+            state = reopened(execution)
+        except NotRedrivable as error:
+            raise refusal(str(error), "NotRedrivable") from None
+        about = {
+            "root": self._root(),
+            "pinned": self._pinned.decode(),
+            "input": execution.act.lookup("input"),
+            "state": state,
+        }
+        return _answer_of(execution, about, "the state")
 
     def _begun(self) -> Execution:
         """The run, for a query about it."""
@@ -286,6 +409,10 @@ class DslWorkflow:
         return state | {"status": "failed", "error": error}
 
 
+def _answer_of(execution: Execution, value: Any, what: str = "the answer") -> RawValue:
+    return payload(value, what, execution.program.budget.largest)
+
+
 def _decode(value: RawValue | None) -> Any:
     """The value of an argument; an empty object where there is none."""
     if value is None:
@@ -300,6 +427,19 @@ def _checkpoint(options: Any) -> dict[str, Any] | None:
     if not (isinstance(options, dict) and "checkpoint" in options):
         return None
     return cast("dict[str, Any]", options["checkpoint"])
+
+
+def _redriven(options: Any) -> tuple[str | None, Any]:
+    """Which run argument 2 asks to take up, and the rest of it."""
+    if not isinstance(options, dict):
+        return None, options
+    rest = dict(cast("dict[str, Any]", options))
+    if "redrive" not in rest:
+        return None, rest
+    run_id = rest.pop("redrive")
+    if not isinstance(run_id, str):
+        raise ValueError("`redrive` must be the id of a run")
+    return run_id, rest
 
 
 def _wanted(options: Any) -> dict[str, str] | None:

@@ -11,13 +11,15 @@ from typing import Any, TypeVar, overload
 
 import temporalio.activity
 import temporalio.api.common.v1
+import temporalio.api.failure.v1
 import temporalio.converter
+import temporalio.exceptions
 import temporalio.worker
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from interpreter.errors import Fault
-from interpreter.payloads import written
+from interpreter.errors import Fault, legible
+from interpreter.payloads import INLINE, LARGEST_LOCAL, Budget, bounded, written
 
 __all__ = [
     "ARGS_HEADER",
@@ -34,6 +36,9 @@ ROOT_HEADER = "temporal-dsl-root"
 
 ARGS_HEADER = "temporal-dsl-args"
 """Header that says: these payloads are positional arguments, even if there is one object only."""
+
+_MOST_OF_AN_ERROR = 1024 * 1024 + 256 * 1024
+"""The largest error of an activity, in bytes, with its causes."""
 
 T = TypeVar("T")
 
@@ -70,38 +75,97 @@ class ActivityContextInterceptor(temporalio.worker.Interceptor):
         Worker(client, task_queue="dsl", activities=registry.callables(),
                activity_executor=ThreadPoolExecutor(100),
                interceptors=[ActivityContextInterceptor()])
+
+    Args:
+        budget: How large results may be.
     """
+
+    def __init__(self, budget: Budget = INLINE) -> None:
+        self._budget = budget
 
     def intercept_activity(
         self, next: temporalio.worker.ActivityInboundInterceptor
     ) -> temporalio.worker.ActivityInboundInterceptor:
         """Put the reader of headers before `next`."""
-        return _Inbound(next)
+        return _Inbound(next, self._budget)
 
 
 class _Inbound(temporalio.worker.ActivityInboundInterceptor):
+    def __init__(self, next: temporalio.worker.ActivityInboundInterceptor, budget: Budget) -> None:
+        super().__init__(next)
+        self._budget = budget
+
     async def execute_activity(self, input: temporalio.worker.ExecuteActivityInput) -> Any:
         # Never reset: each task runs in an asyncio task, and so in a context, of its own.
         if input.headers:
             _headers.set(_read(input.headers))
+        local = temporalio.activity.info().is_local
         try:
-            return _as_payload(await super().execute_activity(input))
+            result = await super().execute_activity(input)
+            if local:
+                return _as_payload(result, "the result of a local activity", self._budget.local)
+            return _as_payload(result, "the result", self._budget.largest)
         except ApplicationError as error:
             if error.type is None or not error.type.startswith("dsl.") or error.details:
+                self._check(error, local)
                 raise
             # Which attempt it was tells whether one before it may have acted.
             attempt = temporalio.activity.info().attempt
             raise ApplicationError(
                 error.message, attempt, type=error.type, non_retryable=error.non_retryable
             ) from None
+        except temporalio.exceptions.CancelledError:
+            raise
+        except Exception as error:
+            self._check(error, local)
+            raise
+        except temporalio.activity._CompleteAsyncError:  # pyright: ignore[reportPrivateUsage]
+            if not local:
+                raise
+            # Temporal would let it run out of time, again and again.
+            raise ApplicationError(
+                "others cannot complete a local activity: take `local: true` away",
+                type="dsl.InvalidResult",
+                non_retryable=True,
+            ) from None
+
+    def _check(self, error: Exception, local: bool) -> None:
+        smaller = _smaller(error, LARGEST_LOCAL if local else _MOST_OF_AN_ERROR)
+        if smaller is not None:
+            raise smaller from None
 
 
-def _as_payload(result: Any) -> Any:
-    """A result of plain JSON as a payload: its maps keep their order, and its size is bounded."""
-    if result is None or isinstance(result, RawValue):
-        return result
+def _smaller(error: Exception, most: int) -> ApplicationError | None:
+    """What is sent for an error that is too large: the server would not even keep its type."""
+    failure = temporalio.api.failure.v1.Failure()
+    converter = temporalio.converter.DataConverter.default
     try:
-        return written(result, "the result")
+        converter.failure_converter.to_failure(error, converter.payload_converter, failure)
+    except Exception:
+        return None  # the worker's own converter knows what it is
+    size = failure.ByteSize()
+    if size <= most:
+        return None
+    own = error if isinstance(error, ApplicationError) else None
+    message = str(error) if own is None else own.message
+    return ApplicationError(
+        legible(message),
+        *([] if own is None or not own.details else [f"(the error had {size:,} bytes)"]),
+        type=legible((own and own.type) or type(error).__name__, 200),
+        non_retryable=own is not None and own.non_retryable,
+        next_retry_delay=own and own.next_retry_delay,
+    )
+
+
+def _as_payload(result: Any, what: str, most: int) -> Any:
+    """A result of plain JSON as a payload: its maps keep their order, and its size is bounded."""
+    if result is None:
+        return None
+    try:
+        if isinstance(result, RawValue):
+            bounded(result, what, most)
+            return result
+        return written(result, what, most)
     except TypeError:
         return result  # the worker's own converter knows what it is
     except Fault as fault:

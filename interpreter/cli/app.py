@@ -20,6 +20,7 @@ from interpreter.cli import (
     init,
     operate,
     query,
+    redrive,
     results,
     run,
     schema,
@@ -99,6 +100,14 @@ def _settings(
     ] = None,
     tls_key_path: Annotated[Path | None, typer.Option(help="Client key.", readable=False)] = None,
     tls_server_name: Annotated[str | None, typer.Option(help="The server's name in TLS.")] = None,
+    payload_storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where large payloads are kept: file:///folder or s3://bucket/prefix "
+            "[TEMPORAL_DSL_PAYLOAD_STORAGE].",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -117,13 +126,14 @@ def _settings(
         tls_cert_path,
         tls_key_path,
         tls_server_name,
+        payload_storage,
     )
 
 
 for _command in (
     *(init, validate, explain, graph, schema, run, worker),
     *(deploy, definitions, start),
-    *(signal, update, query, status, operate),
+    *(signal, update, query, status, operate, redrive),
 ):
     _command.register(app)
 
@@ -146,7 +156,10 @@ def main() -> NoReturn:
 
 
 def _failed(arguments: Sequence[str], bug: Exception) -> int:
-    """What nobody expected, except that Typer may have written to a disk that is full."""
+    """What nobody expected, except two: a disk that is full, a payload that is elsewhere."""
+    storage = sys.modules.get("interpreter.storage")  # it is slow to import
+    if storage is not None and isinstance(bug, storage.NeedsStorageError):
+        return _end(arguments, str(bug), Exit.WRONG_INPUT)
     if isinstance(bug, OSError) and (error := results.lost()):
         return _end([], error.message, error.code)
     if "--debug" in arguments:

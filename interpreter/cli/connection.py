@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import AsyncExitStack
 from enum import Enum, auto
 from typing import Any
 
 from temporalio.client import Client, TLSConfig
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -15,7 +18,7 @@ from interpreter.cli.errors import CliError, Exit
 from interpreter.cli.options import Settings
 from interpreter.cli.work import told
 
-__all__ = ["configured", "connect", "rpc_error"]
+__all__ = ["configured", "connect", "converter", "rpc_error", "storage_url"]
 
 _PATIENCE = 10.0
 _REFUSED = 1.0
@@ -25,6 +28,8 @@ _HINT = (
 )
 _OTHER = "name one with --address; if it wants TLS, say --tls"
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_STORAGE = "TEMPORAL_DSL_PAYLOAD_STORAGE"
+_open = AsyncExitStack()  # the storage of this process, which ends with it
 _SETTINGS = 4  # the type of the frame that an HTTP/2 server begins with, at its fourth byte
 
 
@@ -56,6 +61,30 @@ def _config(settings: Settings) -> dict[str, Any]:
     return config
 
 
+def storage_url(settings: Settings) -> str | None:
+    """Where large payloads are kept, if that was named."""
+    return settings.payload_storage or os.environ.get(_STORAGE)
+
+
+async def converter(settings: Settings) -> DataConverter:
+    """How payloads are written: with external storage where it was named.
+
+    Raises:
+        CliError: if that cannot be used.
+    """
+    from interpreter.storage import WithoutStorage, payload_storage
+
+    url = storage_url(settings)
+    if not url:
+        return WithoutStorage()
+    try:
+        storage = await _open.enter_async_context(payload_storage(url))
+    except Exception as error:
+        named = "--payload-storage" if settings.payload_storage else _STORAGE
+        raise CliError(f"{named}: {error}") from None
+    return DataConverter(external_storage=storage)
+
+
 def configured(settings: Settings) -> bool:
     """Whether a server was named, by an option, the environment or a profile."""
     return bool(_config(settings).get("target_host"))
@@ -73,6 +102,7 @@ async def connect(settings: Settings, hint: str = _HINT) -> Client:
     """
     logs.by_default(settings.debug)
     config = _config(settings)
+    config["data_converter"] = await converter(settings)
     address = config.pop("target_host", None) or "localhost:7233"
     unreachable = CliError(f"no Temporal server answers at {address}", Exit.UNREACHABLE, hint)
     host, port = _host_and_port(address)

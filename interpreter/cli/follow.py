@@ -77,7 +77,11 @@ async def follow(
 
 
 def conclude(
-    name: str, followed: Followed, json: bool, about: Mapping[str, Any] | None = None
+    name: str,
+    followed: Followed,
+    json: bool,
+    about: Mapping[str, Any] | None = None,
+    id: str | None = None,
 ) -> Exit:
     """Shows how a run ended, and gives the exit code.
 
@@ -86,8 +90,9 @@ def conclude(
         followed: The run, which has ended.
         json: Whether the result is a document, and not only the output.
         about: What the document says before all else.
+        id: The workflow's id, where it may be taken up again.
     """
-    render.outcome(name, followed.state, followed.seconds, followed.failure)
+    render.outcome(name, followed.state, followed.seconds, followed.failure, id)
     document = dict(about or {})
     if followed.failure is None:
         output = followed.result

@@ -1,13 +1,16 @@
-"""`retry`, `fail`, `skip`, `resolve`: what an operator answers to a suspended run."""
+"""`retry`, `fail`, `skip`, `resolve`, `resume`: what an operator answers to a suspended run."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from interpreter.cli.errors import CliError, Exit
 from interpreter.cli.options import Settings
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowUpdateFailedError
 
 __all__ = ["register"]
 
@@ -22,7 +25,7 @@ _Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the reco
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (retry, fail, skip, resolve):
+    for command in (retry, fail, skip, resolve, resume):
         app.command()(command)
 
 
@@ -58,17 +61,61 @@ def resolve(
     _answer(context, id, given | {"output": inputs.read_json(output, "--step-output")})
 
 
+def resume(
+    context: typer.Context,
+    id: _Id,
+    revision: Annotated[str | None, typer.Option("--revision", help="This revision.")] = None,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="The revision of this alias. Default: live.")
+    ] = None,
+    reason: _Reason = None,
+) -> None:
+    """Let a suspended run go on under another revision of its definition.
+
+    What it has done stands. Where the revision does not fit that, it stays suspended.
+    """
+    from interpreter.cli import render
+    from interpreter.operators import RESUME
+
+    if revision is not None and alias is not None:
+        raise CliError("--revision and --alias: give one of them")
+    settings = context.find_object(Settings) or Settings()
+    done = _sent(settings, id, RESUME, revision=revision, alias=alias, reason=reason)
+    if settings.json:
+        render.result({"id": id, "action": "resume", **done})
+    else:
+        render.note(f"resume for {_steps(done['steps'])} of {id}, revision {done['revision']}")
+
+
+def _steps(paths: list[str]) -> str:
+    return ", ".join(path or "the definition" for path in paths)
+
+
 def _answer(context: typer.Context, id: str, given: dict[str, Any]) -> None:
+    from interpreter.cli import render
+    from interpreter.operators import ANSWER
+
+    settings = context.find_object(Settings) or Settings()
+    steps = _sent(settings, id, ANSWER, **given)["answered"]
+    if settings.json:
+        render.result({"id": id, "action": given["action"], "steps": steps})
+    else:
+        render.note(f"{given['action']} for {_steps(steps)} of {id}")
+
+
+def _sent(settings: Settings, id: str, update: str, **given: Any) -> dict[str, Any]:
+    """Sends what was given, and who gave it; gives the run's answer."""
     import asyncio
 
     from interpreter.cli.registered import author
 
-    answer = {name: value for name, value in given.items() if value is not None}
-    settings = context.find_object(Settings) or Settings()
-    asyncio.run(_send(settings, id, answer | {"by": author()}))
+    request = {name: value for name, value in given.items() if value is not None}
+    return asyncio.run(_send(settings, id, update, request | {"by": author()}))
 
 
-async def _send(settings: Settings, id: str, answer: dict[str, Any]) -> None:
+async def _send(
+    settings: Settings, id: str, update: str, request: dict[str, Any]
+) -> dict[str, Any]:
     from datetime import timedelta
 
     from temporalio.client import (
@@ -77,32 +124,40 @@ async def _send(settings: Settings, id: str, answer: dict[str, Any]) -> None:
     )
     from temporalio.service import RPCError, RPCStatusCode
 
-    from interpreter.cli import render
     from interpreter.cli.connection import connect, rpc_error
     from interpreter.cli.work import told
-    from interpreter.operators import ANSWER
 
     client = await connect(settings)
     handle: Any = client.get_workflow_handle(id)
-    sending = handle.execute_update(ANSWER, answer, rpc_timeout=timedelta(seconds=10))
+    sending = handle.execute_update(update, request, rpc_timeout=timedelta(seconds=10))
     silent = CliError(
         f"no worker answered for {id}",
         Exit.UNREACHABLE,
         "an answer is taken by a worker: start one with `temporal-dsl worker`",
     )
     try:
-        done = await told(sending, "waiting for a worker to take it")
+        return await told(sending, "waiting for a worker to take it")
     except WorkflowUpdateFailedError as error:
-        hint = f"`temporal-dsl status {id}` shows what is suspended"
-        raise CliError(f"{id} refused it: {error.cause}", hint=hint) from None
+        raise _refused(id, error) from None
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         raise silent from None
     except RPCError as error:
         if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
             raise silent from None
         raise rpc_error(error, f"{id} cannot be answered") from None
-    if settings.json:
-        render.result({"id": id, "action": answer["action"], "steps": done["answered"]})
-    else:
-        steps = ", ".join(step or "the definition" for step in done["answered"])
-        render.note(f"{answer['action']} for {steps} of {id}")
+
+
+def _refused(id: str, error: WorkflowUpdateFailedError) -> CliError:
+    """What the run said. A revision that does not fit is a line for each conflict."""
+    from temporalio.exceptions import ActivityError, ApplicationError
+
+    cause = error.cause
+    if isinstance(cause, ActivityError) and cause.cause is not None:
+        cause = cause.cause  # that of the registry
+    why = cause.message if isinstance(cause, ApplicationError) else str(cause)
+    first, *conflicts = why.splitlines()
+    message = "\n  ".join([f"{id} refused it: {first}", *conflicts])
+    if conflicts:
+        hint = "it stays suspended; deploy a revision that keeps what was done as it is"
+        return CliError(message, hint=hint, more={"conflicts": conflicts})
+    return CliError(message, hint=f"`temporal-dsl status {id}` shows what is suspended")

@@ -56,6 +56,7 @@ _WITH_VALUE = frozenset(
         "--tls-cert-path",
         "--tls-key-path",
         "--tls-server-name",
+        "--payload-storage",
     )
 )
 _FLAGS = frozenset(("--tls", "--no-tls", "--debug"))
@@ -76,6 +77,7 @@ class Settings:
     tls_cert_path: Path | None = None
     tls_key_path: Path | None = None
     tls_server_name: str | None = None
+    payload_storage: str | None = None
 
     @property
     def json(self) -> bool:

@@ -43,8 +43,10 @@ async def _query(settings: Settings, id: str, name: str, arguments: list[Any]) -
     render.result(await ask(await connect(settings), id, name, arguments))
 
 
-async def ask(client: Client, id: str, name: str, arguments: list[Any]) -> Any:
-    """The answer of a run to a query.
+async def ask(
+    client: Client, id: str, name: str, arguments: list[Any], run_id: str | None = None
+) -> Any:
+    """The answer of a run to a query; of the last run of that id where none is named.
 
     Raises:
         CliError: if there is no such run, no worker to answer, or no such query.
@@ -57,14 +59,15 @@ async def ask(client: Client, id: str, name: str, arguments: list[Any]) -> Any:
     from interpreter.cli.connection import rpc_error
     from interpreter.cli.work import told
 
-    handle = client.get_workflow_handle(id)
+    handle = client.get_workflow_handle(id, run_id=run_id)
     asking = handle.query(name, args=arguments, rpc_timeout=timedelta(seconds=10))
     try:
         return await told(asking, "waiting for a worker to answer")
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
         raise CliError(f"{id} has no answer to {name}: {error}") from None
     except RPCError as error:
-        if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+        silent = error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+        if silent or "no poller seen" in error.message:  # where the last one is gone for long
             raise CliError(
                 f"no worker answered for {id}",
                 Exit.UNREACHABLE,

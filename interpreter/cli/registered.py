@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import random
 import socket
 import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from interpreter.definitions.registry import Registry
+    from interpreter.definitions.store import StoredDefinition
 
 __all__ = [
     "Name",
     "RegistryNamespace",
     "author",
+    "check_input_of",
+    "chosen",
     "client_in",
     "commit_of",
     "opened",
@@ -82,12 +86,47 @@ async def opened(
 
 
 def client_in(client: Client, namespace: str | None) -> Client:
-    """The same client in the namespace of the registry."""
+    """The same client in the namespace of the registry, which needs no external storage."""
     from temporalio.client import Client
 
-    if namespace is None or namespace == client.namespace:
-        return client
-    return Client(client.service_client, namespace=namespace)
+    return Client(client.service_client, namespace=namespace or client.namespace)
+
+
+async def chosen(
+    registry: Registry, name: str, revision: int | None, alias: str | None
+) -> StoredDefinition:
+    """The revision that a start takes.
+
+    Raises:
+        UnknownDefinitionError: if there is none, or starts are refused.
+    """
+    from interpreter.definitions.store import UnknownDefinitionError
+
+    head = await registry.head(name)
+    if head is None:
+        from dsl.diagnostics import did_you_mean
+
+        known = [one.name for one in await registry.heads()]
+        hint = did_you_mean(name, known) or "`temporal-dsl definitions list` shows what is"
+        raise UnknownDefinitionError(f"no definition named {name} is deployed; {hint}")
+    if revision is None or head.retired:
+        revision = head.choose(alias, random.random())
+    return await registry.stored(name, revision)
+
+
+def check_input_of(stored: StoredDefinition, input: Any) -> None:
+    """Checks the input against the schema of a definition.
+
+    Raises:
+        CliError: if it does not fit.
+    """
+    from dsl.model.inputs import check_input, with_defaults
+
+    schema = stored.definition.input
+    if schema is not None:
+        problems = check_input(schema, with_defaults(schema, input))
+        if problems:
+            raise CliError("\n  ".join(["the input does not fit:", *problems]))
 
 
 def author() -> str:

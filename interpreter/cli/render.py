@@ -284,15 +284,35 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def faults(state: dict[str, Any]) -> None:
-    """What suspends a run, on standard error."""
+def faults(state: dict[str, Any], id: str | None = None) -> None:
+    """What suspends a run, on standard error; where its id is given, what may be answered."""
     for fault in state.get("suspended", []):
         where = fault["step"] or "the definition"
         note(f"suspended at {where}: {fault['fault']}: {fault['message']}", "magenta")
+    if id is not None and state.get("suspended"):
+        note(_answers(state, id))
+
+
+def _answers(state: dict[str, Any], id: str) -> str:
+    """The commands that answer to what is suspended."""
+    resumed = f", resume {id}"
+    if any("!undo" in fault["step"] or "#" in fault["step"] for fault in state["suspended"]):
+        resumed = ""  # what is undone and what handles a message ends as it began
+    return f"answer with: retry {id}, fail {id}, skip {id} STEP, resolve {id} STEP{resumed}"
+
+
+def _can_be_redriven(state: dict[str, Any]) -> bool:
+    """Whether a run began, failed, and nothing of it was undone."""
+    began = "revision" in state
+    return began and state.get("status") == "failed" and not state.get("compensations")
 
 
 def outcome(
-    name: str, state: dict[str, Any], seconds: float, failure: tuple[str, str] | None
+    name: str,
+    state: dict[str, Any],
+    seconds: float,
+    failure: tuple[str, str] | None,
+    id: str | None = None,
 ) -> None:
     """The last lines of a run: how it ended, and what was undone.
 
@@ -301,6 +321,7 @@ def outcome(
         state: What the last `status` query gave, if any did.
         seconds: How long it took.
         failure: The type and message of the error it ended with, as Temporal has them.
+        id: Its id, where it may be taken up again.
     """
     if failure is None:
         note(f"{name} completed in {_seconds(seconds)}", "green")
@@ -321,6 +342,8 @@ def outcome(
         note("nothing had to be undone")
     if failed:
         note(f"could not be undone: {', '.join(failed)}", "red")
+    if id is not None and _can_be_redriven(state):
+        note(f"  hint: `temporal-dsl redrive {id}` goes on where it failed")
 
 
 def _place(steps: list[dict[str, Any]], error: dict[str, Any]) -> str | None:
@@ -363,7 +386,9 @@ def _status(state: dict[str, Any], again: Sequence[Retried], id: str) -> Iterato
         where = fault["step"] or "the definition"
         yield Text(f"  suspended at {where}: {fault['fault']}: {fault['message']}")
     if state.get("suspended"):
-        yield Text(f"  answer with: retry {id}, fail {id}, skip {id} STEP, resolve {id} STEP")
+        yield Text(f"  {_answers(state, id)}")
     error = state.get("error")
     if error:
         yield Text(f"  {error['type']}: {error['message']}")
+    if _can_be_redriven(state):
+        yield Text(f"  go on where it failed with: redrive {id}")

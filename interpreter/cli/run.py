@@ -118,7 +118,7 @@ class _Job:
     def run(self, path: Path, temporal: str | None) -> int:
         """Runs it, on the server that was named or on one of its own."""
         from interpreter.cli import logs, render
-        from interpreter.cli.connection import configured, connect
+        from interpreter.cli.connection import configured, connect, converter
         from interpreter.cli.work import Interruptible
         from interpreter.server import ServerNotFoundError, start_server
         from interpreter.worker import TASK_QUEUE
@@ -136,7 +136,8 @@ class _Job:
                         render.note(self.to_go_on(path))
                     raise
             try:
-                server = loop.finish(start_server(temporal))
+                written = loop.run(converter(self.settings))
+                server = loop.finish(start_server(temporal, converter=written))
             except ServerNotFoundError as error:
                 raise CliError(str(error), Exit.UNREACHABLE) from None
             except RuntimeError as error:
@@ -209,7 +210,7 @@ class _Job:
     def suspended(self, state: dict[str, Any]) -> int:
         from interpreter.cli import render
 
-        render.faults(state)
+        render.faults(state, None if self.path is None else self.id)
         if self.path is None:
             render.note("mend it and run it again: the embedded server ends here")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +11,7 @@ import typer
 
 from interpreter.cli.errors import CliError, Exit
 from interpreter.cli.options import Input, Settings, TaskQueue
-from interpreter.cli.registered import Name, RegistryNamespace
+from interpreter.cli.registered import Name, RegistryNamespace, check_input_of, chosen
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
@@ -134,25 +133,9 @@ async def _run(job: _Start, namespace: str | None) -> int:
 
 async def _chosen(job: _Start, registry: Registry) -> int:
     """The revision to start, once the input was checked against it."""
-    from dsl.model.inputs import check_input, with_defaults
-    from interpreter.definitions.store import UnknownDefinitionError
-
-    head = await registry.head(job.name)
-    if head is None:
-        from dsl.diagnostics import did_you_mean
-
-        known = [one.name for one in await registry.heads()]
-        hint = did_you_mean(job.name, known) or "`temporal-dsl definitions list` shows what is"
-        raise UnknownDefinitionError(f"no definition named {job.name} is deployed; {hint}")
-    revision = job.revision
-    if revision is None or head.retired:
-        revision = head.choose(job.alias, random.random())
-    definition = (await registry.stored(job.name, revision)).definition
-    if definition.input is not None:
-        problems = check_input(definition.input, with_defaults(definition.input, job.input))
-        if problems:
-            raise CliError("\n  ".join(["the input does not fit:", *problems]))
-    return revision
+    stored = await chosen(registry, job.name, job.revision, job.alias)
+    check_input_of(stored, job.input)
+    return int(stored.revision)
 
 
 async def _open_run(job: _Start, client: Client) -> str | None:
@@ -212,8 +195,8 @@ async def _followed(job: _Start, handle: WorkflowHandle[Any, Any], about: dict[s
     render.note(f"{job.name}  {handle.id}", "bold")
     followed = await follow(handle)
     if followed.open:
-        render.faults(followed.state)
+        render.faults(followed.state, handle.id)
         if job.settings.json:
             render.result(about | followed.state)
         return Exit.SUSPENDED
-    return conclude(job.name, followed, job.settings.json, about)
+    return conclude(job.name, followed, job.settings.json, about, handle.id)

@@ -51,8 +51,10 @@ async def _status(settings: Settings, id: str, follow: bool) -> int:
     if follow:
         followed = await watch(client.get_workflow_handle(id))
         state = followed.state
-        if not settings.json:
-            render.outcome(state["definition"], state, followed.seconds, followed.failure)
+        if followed.open:
+            render.faults(state, id)
+        elif not settings.json:
+            render.outcome(state["definition"], state, followed.seconds, followed.failure, id)
         code = Exit.SUSPENDED if followed.open else Exit.FAILED if followed.failure else Exit.DONE
     else:
         with contextlib.suppress(RPCError):

@@ -32,7 +32,22 @@ def update(
     from interpreter.cli import inputs
 
     settings = context.find_object(Settings) or Settings()
-    asyncio.run(_update(settings, id, name, inputs.read_json(payload, "--payload")))
+    given = inputs.read_json(payload, "--payload")
+    _check(settings, given)
+    asyncio.run(_update(settings, id, name, given))
+
+
+def _check(settings: Settings, payload: Any) -> None:
+    """Refuses what the server would take, and what a run could neither accept nor refuse."""
+    from interpreter.cli.connection import storage_url
+    from interpreter.errors import Fault
+    from interpreter.payloads import LARGEST_STORED, MAX_BYTES, written
+
+    try:
+        written(payload, "the payload", LARGEST_STORED if storage_url(settings) else MAX_BYTES)
+    except Fault as fault:
+        hint = "name external storage with --payload-storage, as its worker does"
+        raise CliError(fault.message, hint=hint) from None
 
 
 async def _update(settings: Settings, id: str, name: str, payload: Any) -> None:

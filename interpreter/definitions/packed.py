@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import zlib
 
-__all__ = ["pack", "unpack"]
+__all__ = ["MOST_UNPACKED", "pack", "unpack"]
 
-_MOST_CHARACTERS = 4 * 1024 * 1024
+MOST_UNPACKED = 4 * 1024 * 1024
+"""The largest text that is unpacked, in bytes."""
 
 
 def pack(text: str) -> str:
@@ -15,15 +16,19 @@ def pack(text: str) -> str:
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
-def unpack(packed: str) -> str:
+def unpack(packed: str, most: int = MOST_UNPACKED) -> str:
     """The text that was packed.
+
+    Args:
+        packed: What `pack` gave.
+        most: How many bytes the text may have.
 
     Raises:
         ValueError: if it was not, or is larger than anything that is kept.
     """
     inflater = zlib.decompressobj()
     try:
-        data = inflater.decompress(base64.b64decode(packed, validate=True), _MOST_CHARACTERS)
+        data = inflater.decompress(base64.b64decode(packed, validate=True), most)
     except zlib.error as error:
         raise ValueError(f"it cannot be unpacked: {error}") from None
     if not inflater.eof:

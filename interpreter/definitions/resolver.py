@@ -24,6 +24,7 @@ from interpreter.definitions.store import (
     StoredDefinition,
     UnknownDefinitionError,
 )
+from interpreter.payloads import INLINE, Budget
 
 __all__ = ["ENGINE", "RESOLVE", "Resolver"]
 
@@ -42,11 +43,20 @@ class Resolver:
         store: Where they come from.
         continue_after: After how many events a run goes on as new, for tests. It is pinned with
             the definition: a replay does the same.
+        budget: How large a run's values may be. It is pinned too, where it is not the usual.
     """
 
-    def __init__(self, store: DefinitionStore, continue_after: int | None = None) -> None:
+    def __init__(
+        self,
+        store: DefinitionStore,
+        continue_after: int | None = None,
+        budget: Budget = INLINE,
+    ) -> None:
         self._store = store
-        self._head = {"engine": ENGINE}
+        self._budget = budget
+        self._head: dict[str, Any] = {"engine": ENGINE}
+        if budget != INLINE:
+            self._head["payloads"] = [budget.largest, budget.stored_from]
         if continue_after is not None:
             self._head["continue_after"] = continue_after
         self._types = AttributeTypes()
@@ -94,7 +104,13 @@ class Resolver:
         attributes = self._attributes_of(stored)
         if attributes:
             text += f', "search_attributes": {json.dumps(await self._registered(attributes))}'
-        payload = Payload(metadata={"encoding": b"json/plain"}, data=(text + "}").encode())
+        data = (text + "}").encode()
+        most = self._budget.largest
+        if len(data) > most:
+            size = f"{len(data):,} bytes, {most:,} are allowed"
+            message = f"the definition, with its input and defaults: {size}"
+            raise ApplicationError(message, type="InvalidInput", non_retryable=True)
+        payload = Payload(metadata={"encoding": b"json/plain"}, data=data)
         return RawValue(payload)
 
     @activity.defn(name=LOOK_UP)

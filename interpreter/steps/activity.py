@@ -15,7 +15,7 @@ from interpreter.errors import Answered, Fault, StepError, from_activity
 from interpreter.evaluation import Duration, evaluate
 from interpreter.headers import Positional
 from interpreter.nodes import Node, Place
-from interpreter.payloads import MAX_BYTES, payload, value_of
+from interpreter.payloads import LARGEST_LOCAL, MAX_BYTES, Budget, payload, value_of
 from interpreter.retries import ONCE
 from interpreter.saga import Entry
 from interpreter.scope import Act, Rec, Stopped, Token
@@ -115,7 +115,7 @@ class ActivityNode(Node):
                     if len(rec.path) > _MAX_ID:
                         message = f"the step's path has {len(rec.path)} characters, over {_MAX_ID}"
                         raise Fault("LimitExceeded", message)
-                    sent = self._sent(arguments)
+                    sent = self._sent(arguments, act.execution.program.budget)
                     name, options = self.activity, self.fixed
                     if self.varies:
                         name, options = await self._varying(act, rec)
@@ -138,15 +138,16 @@ class ActivityNode(Node):
         """Whether the run went on as new between registering the act and sending it."""
         return entry.status == "registered" and rec.attempt == 1 and not rec.keeps("patience")
 
-    def _sent(self, arguments: Any) -> list[RawValue]:
+    def _sent(self, arguments: Any, budget: Budget) -> list[RawValue]:
         """The arguments as payloads."""
         if arguments is None:
             return []
+        most = budget.largest
         if not self.positional:
-            return [payload(arguments, "the arguments")]
+            return [payload(arguments, "the arguments", most)]
         values = cast("list[Any]", arguments)
-        sent = Positional(payload(value, "the arguments") for value in values)
-        if sum(len(one.payload.data) for one in sent) > MAX_BYTES:
+        sent = Positional(payload(value, "the arguments", most) for value in values)
+        if budget.sent(sent) > MAX_BYTES:
             raise Fault("LimitExceeded", f"the arguments have more than {MAX_BYTES:,} bytes")
         return sent
 
@@ -301,7 +302,9 @@ class ActivityNode(Node):
         self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
     ) -> Any:
         execution = act.execution
-        await execution.admit(act, rec, sum(len(one.payload.data) for one in sent))
+        budget = execution.program.budget
+        # The results of local activities that run in one task are sent together.
+        await execution.admit(act, rec, LARGEST_LOCAL if self.local else budget.sent(sent))
         start = workflow.start_local_activity if self.local else workflow.start_activity
         handle: workflow.ActivityHandle[Any] = start(
             name, args=sent, activity_id=rec.path, result_type=RawValue, **options
@@ -326,7 +329,10 @@ class ActivityNode(Node):
             raise stopper.stopped(act.token) from None
         finally:
             act.token.wake = None  # nothing is sent here: this also runs at an eviction
-        execution.release()
+        brought = budget.sent([result]) if isinstance(result, RawValue) else 0
+        execution.release(brought)
+        if self.local:
+            execution.gave_back(LARGEST_LOCAL - brought)
         try:
             return value_of(result.payload) if isinstance(result, RawValue) else None
         except ValueError as error:

@@ -79,7 +79,9 @@ class RootNode(Node):
         """An output that Temporal would not take suspends the run while it still can be undone."""
         while True:
             try:
-                payload(output, "the output")
+                budget = act.execution.program.budget
+                sent = payload(output, "the output", budget.largest)
+                await act.execution.carry(act, rec, budget.sent([sent]))
                 return
             except Fault as fault:
                 await act.execution.suspend(act, rec, fault)

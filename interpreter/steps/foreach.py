@@ -43,6 +43,10 @@ class ForeachNode(Node):
         self.variables = ()
         self.plain = not self.enclosing()
 
+    def shape(self) -> tuple[Any, ...]:
+        names = (self.item_name, self.index_name)
+        return (*super().shape(), names, self.simple, self.rule.finishes)
+
     async def run(self, act: Act, rec: Rec) -> Any:
         items: list[Any] | None = rec.kept("items")
         if items is None:
@@ -90,8 +94,9 @@ class ForeachNode(Node):
         assert variables is not None
         output: Any = None
         try:
-            for name, value in self.item_variables[len(variables) :]:
-                variables[name] = await evaluate(iteration, rec, value)
+            for name, value in self.item_variables:
+                if name not in variables:
+                    variables[name] = await evaluate(iteration, rec, value)
             output = await sequence(self.body, iteration)
             if self.collect is not None:
                 output = await evaluate(iteration, rec, self.collect)

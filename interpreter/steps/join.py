@@ -135,9 +135,12 @@ class Join:
 
     def _go_on(self, kept: JoinState) -> None:
         """Takes up the state of a checkpoint."""
-        self.group: Group = kept["group"]
+        # A redrive brings no groups: nothing that was done before it is undone any more.
+        group = kept["group"] or self.act.group.open(parallel=True, limit=self.undo_limit)
+        self.group: Group = group
         for index, ended, won, stays, group in kept["members"]:
             token = Token(self.act.token)
+            group = group or self.group.open()
             self.members[index] = Member(token, group, ended, won=won, stays=stays)
             self.won += won
             if ended:

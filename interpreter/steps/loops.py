@@ -35,6 +35,9 @@ class LoopNode(Node):
         self.index_name = step.index_as
         self.body = compiler.steps(step.do, self, fresh=True, prefix="")
 
+    def shape(self) -> tuple[Any, ...]:
+        return (*super().shape(), self.index_name)
+
     async def run(self, act: Act, rec: Rec) -> Any:
         index, output = rec.kept("index", (0, None))
         while True:

@@ -30,6 +30,9 @@ class ParallelNode(Node):
         self.concurrency = step.concurrency or len(self.branches)
         self.rule = JoinRule(step)
 
+    def shape(self) -> tuple[Any, ...]:
+        return (*super().shape(), self.names, self.rule.finishes)
+
     async def run(self, act: Act, rec: Rec) -> Any:
         join = self.join(act, rec)
         return {self.names[index]: join.outputs[index] for index in await join.run()}

@@ -55,7 +55,8 @@ class SendSignalNode(Node):
                     _check_id(target)
                     _bounded(self.signal, "the name of the signal")
                     what = "the signal's payload"
-                    sent = [payload(value, what)] if self.payload is not None else []
+                    most = act.execution.program.budget.largest
+                    sent = [payload(value, what, most)] if self.payload is not None else []
                     break
                 except Fault as fault:
                     await act.execution.suspend(act, rec, fault)
@@ -80,7 +81,13 @@ class SendSignalNode(Node):
         if target == workflow.info().workflow_id:
             await self._to_itself(act, rec, sent)
         else:
-            await execution.admit(act, rec, sum(len(one.payload.data) for one in sent))
+            size = execution.program.budget.sent(sent)
+            while True:
+                try:
+                    await execution.admit(act, rec, size)
+                    break
+                except Fault as fault:
+                    await execution.suspend(act, rec, fault)
             await self._send(act, target, sent)
 
     async def _to_itself(self, act: Act, rec: Rec, sent: list[RawValue]) -> None:

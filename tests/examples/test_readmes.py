@@ -19,14 +19,52 @@ from interpreter.activities import ActivityRegistry
 from tests.cli.support import cli, environment
 from tests.examples.support import EXAMPLES, ROOT
 
-NAMES = ("bank-transfer", "expense-approval", "fan-out", "polling", "quorum", "trip-booking")
+NAMES = (
+    "bank-transfer",
+    "document-signing",
+    "expense-approval",
+    "fan-out",
+    "polling",
+    "quorum",
+    "shopping-cart",
+    "subscription",
+    "trip-booking",
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = "<<<>>>"
 
 COVERED = {
     # A block of a README that is not run as it is, by its beginning, and the test that does it.
     "bank-transfer": {"temporal server start-dev": "test_the_books_are_right"},
+    "document-signing": {
+        "export TEMPORAL_ADDRESS": "test_the_scripts_of_the_readme",
+        "url=$(": "test_the_scripts_of_the_readme",
+    },
     "fan-out": {"temporal server start-dev": "test_a_worker_is_killed_over_a_long_file"},
+}
+ANSWERED = {
+    # What the block of a README prints that starts a server and sends messages to a run.
+    "expense-approval": [
+        "approval sent to expense-1",
+        '"approved_by": "grace@example.com"',
+        "code 0",
+    ],
+    "shopping-cart": [
+        "add_item sent to cart-1",
+        "remove_item sent to cart-1",
+        '{\n  "lamp": 1\n}',
+        "error: checkout failed in cart-1: CardDeclined: the card declined-13 was declined",
+        '"cents": 4900',
+        '"status": "paid"',
+        "code 0",
+    ],
+    "subscription": [
+        '"plan": "team"',
+        '"cancelled": false',
+        "cancel sent to subscription-1",
+        '"status": "cancelled"',
+        "code 0",
+    ],
 }
 
 
@@ -84,9 +122,9 @@ def try_commands(name: str, folder: Path) -> list[str]:
     return wrong if count >= 5 else [*wrong, f"{name}: only {count} commands"]
 
 
-def answer(folder: Path) -> list[str]:
-    """Runs the block of expense-approval that starts a server; gives what is wrong."""
-    (script,) = blocks("expense-approval", "sh")
+def answer(name: str, folder: Path) -> list[str]:
+    """Runs the block of a README that starts a server; gives what is wrong."""
+    (script,) = blocks(name, "sh")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -94,8 +132,7 @@ def answer(folder: Path) -> list[str]:
     # The server has the output too: nobody would see its end while it lives.
     script = script.replace("7233", port) + 'code=$?\nkill %1\necho "code $code"\n'
     printed = run(script, folder)
-    expected = ["approval sent to expense-1", '"approved_by": "grace@example.com"', "code 0"]
-    return [] if matches(expected, printed) else [printed]
+    return [] if matches(ANSWERED[name], printed) else [printed]
 
 
 def project(folder: Path) -> Path:
@@ -110,7 +147,8 @@ def test_the_commands_of_the_readmes(tmp_path: Path) -> None:
     # At the same time: mostly they wait.
     with ThreadPoolExecutor() as pool:
         tried = {n: pool.submit(try_commands, n, project(tmp_path / n)) for n in NAMES}
-        tried["answer"] = pool.submit(answer, project(tmp_path / "answer"))
+        for name in ANSWERED:
+            tried[f"{name}, answered"] = pool.submit(answer, name, project(tmp_path / f"to-{name}"))
         wrong = {name: future.result() for name, future in tried.items()}
     assert not any(wrong.values()), "\n\n".join(text for texts in wrong.values() for text in texts)
 
@@ -119,7 +157,7 @@ def test_the_commands_of_the_readmes(tmp_path: Path) -> None:
 def test_every_block_is_run_or_covered(name: str) -> None:
     tests = "".join(file.read_text() for file in (ROOT / "tests").glob("*/test_*.py"))
     shell = blocks(name, "sh")
-    if name == "expense-approval":
+    if name in ANSWERED:
         assert len(shell) == 1  # `answer` runs it
         return
     known = COVERED.get(name, {})

@@ -44,6 +44,7 @@ from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
 from interpreter.headers import HeaderInterceptor
 from interpreter.operators import ANSWER
+from interpreter.redriver import Redriver
 from interpreter.testing import Observation, Unsupported, check, read_history
 from interpreter.workflow import DslWorkflow
 from tests.support.servers import fetch_chain, persistent, replay
@@ -182,11 +183,12 @@ class Runner:
         async def answer(args: Sequence[RawValue]) -> Any:
             return await self._answer(args)
 
+        resolver = Resolver(self.store, continue_after)
         self.worker = Worker(
             self.client,
             task_queue=TASK_QUEUE,
             workflows=[DslWorkflow],
-            activities=[answer, *Resolver(self.store, continue_after).activities],
+            activities=[answer, *resolver.activities, *Redriver(resolver).activities],
             interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
             # A cancellation reaches an activity with a heartbeat: they are not held back.
             max_heartbeat_throttle_interval=timedelta(milliseconds=20),
@@ -298,7 +300,7 @@ class Runner:
             handle = await self._start(name, data)
             with contextlib.suppress(RPCError):  # it may have ended before
                 await self._cancel(handle, name, cancel)
-            await self._skip(handle)
+            await self.skip(handle)
             with contextlib.suppress(WorkflowFailureError):
                 await persistent(handle.result)
             return await self._observed(name, handle, data)
@@ -311,7 +313,7 @@ class Runner:
         if "calls" not in cancel:
             await self.server.fast_forward(handle, parse_duration(cancel["after"]))
         else:
-            skipping = asyncio.create_task(self._skip(handle))
+            skipping = asyncio.create_task(self.skip(handle))
             calls = self.worlds[name].calls
             while len(calls) < cancel["calls"] and not skipping.done():
                 await asyncio.sleep(0.005)
@@ -447,7 +449,7 @@ class Runner:
 
     async def _until_called(self, handle: WorkflowHandle[Any, Any], name: str, path: str) -> None:
         """Lets time fly until an activity was called. It stands still while one runs."""
-        skipping = asyncio.create_task(self._skip(handle))
+        skipping = asyncio.create_task(self.skip(handle))
         calls = self.worlds[name].calls
         for _ in range(500):
             if any(call.path == path for call in calls):
@@ -456,7 +458,7 @@ class Runner:
         skipping.cancel()
         assert any(call.path == path for call in calls), f"{path} was not called: {calls}"
 
-    async def _skip(self, handle: WorkflowHandle[Any, Any]) -> None:
+    async def skip(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Lets the run's time fly until it ends."""
 
         async def skip() -> None:
@@ -471,7 +473,7 @@ class Runner:
     async def _check_suspended(
         self, handle: WorkflowHandle[Any, Any], expect: dict[str, Any], world: World
     ) -> None:
-        skipping = asyncio.create_task(self._skip(handle))
+        skipping = asyncio.create_task(self.skip(handle))
         held = 0
         for attempt in range(200):
             state: dict[str, Any] = await handle.query("status")
@@ -517,7 +519,7 @@ class Runner:
     ) -> None:
         error: BaseException | None = None
         output: Any = None
-        await self._skip(handle)
+        await self.skip(handle)
         try:
             output = await persistent(handle.result)
         except WorkflowFailureError as failure:

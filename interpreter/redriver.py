@@ -1,0 +1,132 @@
+"""Taking up a run that failed: its state, and under which definition it goes on.
+
+It is an activity of the new run, and its result in the history is all that a replay needs. The
+state comes from the run itself, which is asked for it: nobody can bring another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+from temporalio import activity
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from interpreter.checkpoint import packed
+from interpreter.definitions.packed import unpack
+from interpreter.definitions.resolver import Resolver
+from interpreter.program import Program
+from interpreter.revising import STATE, NotRedrivable, adopt, program_of
+
+__all__ = ["REDRIVE", "Redriver", "failed_state", "fitted", "under"]
+
+REDRIVE = "dsl.redrive"
+"""The name of the activity."""
+_PATIENCE = timedelta(seconds=20)
+
+
+class Redriver:
+    """Takes up runs that failed.
+
+    Args:
+        resolver: Answers for their definitions.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        """What a worker registers."""
+        return [self.redrive]
+
+    @activity.defn(name=REDRIVE)
+    async def redrive(self, run_id: str, wanted: dict[str, str] | None) -> RawValue:
+        """The state of a run of the same workflow id that failed.
+
+        Args:
+            run_id: Its id.
+            wanted: `{revision}` or `{alias}`, where it is to go on under another definition.
+
+        Returns:
+            `{root, pinned, input, state}`.
+
+        Raises:
+            ApplicationError: `NotRedrivable`, `UnknownDefinition` or `InvalidInput`, not to be
+                tried again.
+        """
+        info = activity.info()
+        assert info.workflow_id is not None and info.workflow_type is not None
+        try:
+            given = await failed_state(
+                activity.client(), info.workflow_id, run_id, info.workflow_type
+            )
+            if wanted is not None:
+                resolved = await self._resolver.resolve(info.workflow_type, wanted, given["input"])
+                given = under(given, resolved.payload.data)
+        except NotRedrivable as error:
+            raise ApplicationError(str(error), type="NotRedrivable", non_retryable=True) from None
+        data = json.dumps(given, ensure_ascii=False).encode()
+        return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+
+
+async def failed_state(client: Client, id: str, run_id: str, type: str) -> dict[str, Any]:
+    """The state of a run that failed: `{root, pinned, input, state}`.
+
+    Raises:
+        NotRedrivable: There is none.
+        RPCError: if the server or a worker does not answer.
+    """
+    handle = client.get_workflow_handle(id, run_id=run_id)
+    try:
+        about = await handle.describe()
+    except RPCError as error:
+        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+            raise NotRedrivable(f"there is no run {run_id} of {id}") from None
+        raise
+    if about.workflow_type != type:
+        raise NotRedrivable(f"the run {run_id} is one of {about.workflow_type}, not of {type}")
+    if about.status is not WorkflowExecutionStatus.FAILED:
+        how = about.status.name.lower() if about.status else "unknown"
+        raise NotRedrivable(f"only a run that failed can be redriven; {run_id} is {how}")
+    try:
+        found: Any = await handle.query(STATE, rpc_timeout=_PATIENCE)
+    except WorkflowQueryFailedError as error:
+        raise NotRedrivable(str(error)) from None
+    return cast("dict[str, Any]", found)
+
+
+def under(given: dict[str, Any], pinned: bytes) -> dict[str, Any]:
+    """The state of a run that failed, to go on under another definition.
+
+    Args:
+        given: The state.
+        pinned: The definition, as the resolver gives it.
+
+    Raises:
+        NotRedrivable: It does not fit what was done.
+    """
+    state = fitted(given, program_of(pinned))
+    return given | {"pinned": pinned.decode(), "state": state}
+
+
+def fitted(given: dict[str, Any], new: Program) -> str:
+    """What the run had done, as the state of a run of another revision; packed.
+
+    Raises:
+        NotRedrivable: It does not fit. The first line says so, each other is a conflict.
+    """
+    data = json.loads(unpack(given["state"]))
+    conflicts = adopt(data, program_of(given["pinned"]), new)
+    if conflicts:
+        text = f"revision {new.revision} does not fit what it has done"
+        raise NotRedrivable("\n".join([text, *map(str, conflicts)]))
+    state = packed(data)
+    assert state is not None  # it only became smaller
+    return state
