@@ -108,6 +108,7 @@ DSL412 warning a step that is never reached
 DSL413 error   a loop that cannot end
 DSL414 warning a case that is never taken
 DSL415 error   a join that cannot be reached
+DSL416 error   what cannot stand in a batch
 DSL501 error   undeclared signal
 DSL502 error   unknown activity
 DSL503 error   arguments of an activity

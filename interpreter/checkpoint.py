@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from interpreter.definitions.packed import MOST_UNPACKED, pack, unpack
 from interpreter.errors import Answered, Fault, LoopExit, Returning, StepError
-from interpreter.execution import Execution
+from interpreter.execution import Execution, Origin
 from interpreter.handlers import HandlerNode, Handlers
 from interpreter.messages import Mailbox, Message
 from interpreter.nodes import Node
@@ -36,6 +36,8 @@ MOST_PACKED = 1024 * 1024
 _SMALL = 512
 """How large an output may be, in bytes, that is kept although nothing reads it: another revision,
 under which the run is resumed or redriven, may."""
+_MOST_SHOWN = 2048
+"""How large a payload of a handler that ended may be, in bytes, that is kept to be shown."""
 _TIMES = ("started", "ended")
 
 
@@ -62,7 +64,13 @@ def packed(data: Data, most: int = MOST_PACKED, unpacked: int = MOST_UNPACKED) -
     return state if len(state) <= most else None
 
 
-def restore(program: Program, input: Any, mailbox: Mailbox, state: str) -> Execution:
+def restore(
+    program: Program,
+    input: Any,
+    mailbox: Mailbox,
+    state: str,
+    origin: Origin,
+) -> Execution:
     """A run that goes on where another one was written down.
 
     Args:
@@ -70,8 +78,13 @@ def restore(program: Program, input: Any, mailbox: Mailbox, state: str) -> Execu
         input: The same input.
         mailbox: The new run's mailbox; what was kept stands before what has come since.
         state: What was written.
+        origin: What the new run is of.
     """
-    return _Reader(program, json.loads(unpack(state, LARGEST_STORED))).execution(input, mailbox)
+    data = json.loads(unpack(state, LARGEST_STORED))
+    names = data["workflow"] | {"revision": program.revision, "digest": program.digest}
+    execution = Execution(program, input, mailbox, origin, names)
+    mailbox.restore(data["mailbox"])
+    return _Reader(program, data).fill(execution)
 
 
 class Writer:
@@ -115,8 +128,17 @@ class Writer:
     def handlers(self, handlers: Handlers | None) -> Data:
         if handlers is None:
             return {}
-        past = [(node.address, self.act(act)) for act, node in handlers.past if self.shows]
+        past = [(node.address, self.shown(act)) for act, node in handlers.past if self.shows]
         return {"handled": handlers.count, "past_handlers": past}
+
+    def shown(self, act: Act) -> int:
+        """A handler that ended. What it was given is read again only where it may be undone."""
+        kept = id(act) in self.known  # by an entry of the saga log
+        number = self.act(act)
+        if not kept:
+            given = (act.names or {}).get("payload")
+            self.tables["acts"][number]["names"] = {"payload": _noted(given)}
+        return number
 
     def once(self, table: str, item: object, make: Callable[[], Any]) -> int:
         """The number of an object in its table."""
@@ -199,7 +221,7 @@ class Writer:
                 assert isinstance(value.rec, Rec)
                 return {"answered": (value.rec.path, value.done, value.output)}
             case Message():
-                return {"message": (value.number, value.name, value.payload)}
+                return {"message": (value.number, value.name, value.payload, value.size)}
             case tuple():
                 return {"tuple": [self.value(one) for one in cast("tuple[Any, ...]", value)]}
             case list() if value and isinstance(value[0], Message):
@@ -240,6 +262,12 @@ def _small(output: Any) -> bool:
     return len(json.dumps(output)) <= _SMALL
 
 
+def _noted(payload: Any) -> Any:
+    """A payload that is only shown; a note of its size where that is large."""
+    size = len(json.dumps(payload, ensure_ascii=False).encode())
+    return payload if size <= _MOST_SHOWN else f"(the payload had {size:,} bytes)"
+
+
 def _at(rows: list[T], number: int) -> T:
     return rows[number]
 
@@ -255,12 +283,8 @@ class _Reader:
         self.answered: dict[str, Answered] = {}
         self.acts: list[Act] = []
 
-    def execution(self, input: Any, mailbox: Mailbox) -> Execution:
+    def fill(self, execution: Execution) -> Execution:
         data = self.data
-        mailbox.restore(data["mailbox"])
-        program = self.program
-        known = {"revision": program.revision, "digest": program.digest}
-        execution = Execution(program, input, mailbox, data["workflow"] | known)
         execution.saga, execution.answers = data["saga"], data["answers"]
         execution.places, execution.bursts = data["places"], data["bursts"]
         self.acts += [

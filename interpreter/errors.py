@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 _MOST_DETAILS = 1024 * 1024
+_TOO_LARGE = "Complete result exceeds size limit."
+"""What the server makes of a result that it does not take."""
 _TIMEOUT_KINDS: dict[TimeoutType | None, str] = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
     TimeoutType.SCHEDULE_TO_START: "schedule_to_start",
@@ -200,7 +202,8 @@ def _ran(cause: ApplicationError) -> bool:
 def from_application(cause: ApplicationError) -> StepError | Fault:
     """What an error that an activity raised means.
 
-    The types that begin with `dsl.` are how our worker speaks of the activity, not in it.
+    The types that begin with `dsl.` are how our worker speaks of the activity, not in it, and a
+    result that is too large is the server's word where others complete the step.
     """
     match cause.type:
         case "dsl.InvalidArguments":
@@ -209,6 +212,8 @@ def from_application(cause: ApplicationError) -> StepError | Fault:
             return Fault("InvalidResult", cause.message, ran=True)
         case "dsl.UnregisteredActivity":
             return Fault("UnregisteredActivity", cause.message, ran=_ran(cause))
+        case "ServerError" if cause.message == _TOO_LARGE:
+            return Fault("InvalidResult", "the result is larger than Temporal takes", ran=True)
         case _:
             return StepError(
                 cause.type or "Error",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from bisect import insort
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from interpreter.nodes import Node
     from interpreter.steps.join import Join
 
-__all__ = ["Execution", "GoesOn", "Suspension", "Timer"]
+__all__ = ["Execution", "GoesOn", "Origin", "Suspension", "Timer"]
 
 
 def _since(waiter: tuple[int, Callable[[], object]]) -> int:
@@ -121,6 +123,23 @@ _LARGEST_HISTORY = 40 * 1024 * 1024
 """Temporal ends a run at 50 MB: with what is in flight a history stays below this."""
 _LONGEST_HISTORY = 20_000
 _RELUCTANCE = 500
+_WEIGHT = 8 * 1024
+"""So many bytes of a message count as much as something that happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a run is of.
+
+    Args:
+        pinned: The definition, as it is pinned in the history.
+        keys: The root of idempotency keys.
+        part: What is run of the definition where it is not the whole: a slice of a `foreach`.
+    """
+
+    pinned: bytes
+    keys: str
+    part: Node | None = None
 
 
 class Execution:
@@ -130,6 +149,7 @@ class Execution:
         program: What is run.
         input: Its input, checked.
         mailbox: Its signals.
+        origin: What it is of.
         identity: What `workflow` is in expressions, where the run goes on as new.
     """
 
@@ -141,8 +161,12 @@ class Execution:
         program: Program,
         input: Any,
         mailbox: Mailbox,
+        origin: Origin,
         identity: dict[str, Any] | None = None,
     ) -> None:
+        self.origin = origin
+        self._pinned_apart: str | None = None
+        self.root = origin.part or program.root
         # The workflow's time in seconds since 1970, without a look-up of the runtime each time.
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.program = program
@@ -155,7 +179,7 @@ class Execution:
         self.deferred: list[Timer] = []
         self.status = "running"
         self.error: StepError | None = None
-        self.rec = Rec(program.root, "")
+        self.rec = Rec(self.root, "")
         self.attribute_types: dict[str, str] = {}  # of search attributes, by name
         self.watched: dict[tuple[str, ...], list[tuple[int, Callable[[], object]]]] = {}
         self.places = 0  # how many have begun to wait
@@ -182,8 +206,11 @@ class Execution:
         }
         self.act = Act(self, None, {}, "", self.token, Group(), names)
         self.done: asyncio.Future[Any] = self.future()
-        early = mailbox.open(program.signals)
-        has_any = program.handlers or program.updates or program.queries or early
+        early = mailbox.open(program.signals, program.budget)
+        # What runs a slice takes no messages.
+        has_any = origin.part is None and (
+            program.handlers or program.updates or program.queries or early
+        )
         self.handlers = Handlers(self, early) if has_any else None
 
     def start(self, write: Callable[[Execution], str | None]) -> None:
@@ -201,7 +228,7 @@ class Execution:
     async def _main(self) -> None:
         output: Any = None
         try:
-            output = await self.program.root.enclosed(self.act, self.rec)
+            output = await self.root.enclosed(self.act, self.rec)
             self.status = "completed"
         except Returning as returning:
             output = returning.value
@@ -343,6 +370,11 @@ class Execution:
         """Notes that something came from outside: what goes on is no endless computation."""
         self.bursts = 0
 
+    def received(self, size: int) -> None:
+        """Notes the bytes of a message: if the state was too large, it is soon written again."""
+        if self._reluctance:
+            self._progress += size // _WEIGHT
+
     def took(self) -> None:
         """Notes that a message was handled, or is kept: many of them make a history long too."""
         self._progress += 1
@@ -440,6 +472,18 @@ class Execution:
             self.touch(rec.node)
         token.check()
 
+    def written(self) -> str | None:
+        """It written down, at rest; None where it is too large."""
+        return self._write(self)
+
+    def pinned_apart(self) -> str:
+        """The pinned definition without what belongs to this run alone: its input."""
+        if self._pinned_apart is None:
+            content = json.loads(self.origin.pinned)
+            content.pop("input", None)
+            self._pinned_apart = json.dumps(content, ensure_ascii=False)
+        return self._pinned_apart
+
     def place(self) -> int:
         """The place of one who begins to wait."""
         self.places += 1
@@ -513,9 +557,15 @@ class Execution:
             self._watches = True
             self.spawn(self._rest)
 
-    async def park(self, act: Act, rec: Rec) -> None:
-        """The gate before something new begins, closed while the run is to go on as new."""
-        if self.rests() and (self._drains or not self._pending):
+    async def park(self, act: Act, rec: Rec, *, drains: bool = False) -> None:
+        """The gate before something new begins, closed while the run is to go on as new.
+
+        Args:
+            act: The act of the step.
+            rec: Its record.
+            drains: Whether it waits for what is in flight, which is known to end.
+        """
+        if self.rests() and (drains or self._drains or not self._pending):
             self._watch()
             await self.woken(act, rec, [("gate",)], rec.status)
 
@@ -528,7 +578,7 @@ class Execution:
                 self.wake(("gate",))
             return
         if self.rests():
-            state = self._write(self)
+            state = self._write(self) or self._without_signals()
             if state is not None:
                 self.done.set_exception(GoesOn(state))
                 return
@@ -537,6 +587,19 @@ class Execution:
         self.parks = self._must
         if not self.parks:
             self.wake(("gate",))
+
+    def _without_signals(self) -> str | None:
+        """Writes the run down with less of what waits, where the history cannot wait."""
+        if not self._drains:
+            return None
+        before = self.mailbox.state()
+        shed = self.mailbox.shed()
+        state = self._write(self) if shed else None
+        if state is not None:
+            log(self, logging.WARNING, "%d large signals that waited are refused", shed)
+        else:
+            self.mailbox.restore(before)
+        return state
 
     def rests(self) -> bool:
         """Whether nothing is being undone, and nothing is on its way out."""

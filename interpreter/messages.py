@@ -10,11 +10,24 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-__all__ = ["MOST_KEPT", "Early", "Mailbox", "Message", "PayloadType", "SignalType"]
+from interpreter.payloads import INLINE, LARGEST_STORED, Budget
+
+__all__ = [
+    "MOST_KEPT",
+    "MOST_KEPT_BYTES",
+    "Early",
+    "Mailbox",
+    "Message",
+    "PayloadType",
+    "SignalType",
+]
 
 
 MOST_KEPT = 10_000
 """How many signals are kept at the most."""
+MOST_KEPT_BYTES = 4 * 1024 * 1024
+"""How large the payloads of those that are kept may be, together; with external storage as large
+as the largest value."""
 _MOST_NAMES = 100
 
 
@@ -66,11 +79,13 @@ class Early:
         name: Its name.
         payload: Its payload.
         waiter: What an update waits for; None for a signal.
+        size: The bytes of its payload.
     """
 
     name: str
     payload: Any
     waiter: asyncio.Future[None] | None = None
+    size: int = 0
 
 
 class Message:
@@ -80,14 +95,16 @@ class Message:
         number: Its place in the order of arrival.
         name: Its name.
         payload: Its payload.
+        size: The bytes of its payload.
     """
 
-    __slots__ = ("name", "number", "payload")
+    __slots__ = ("name", "number", "payload", "size")
 
-    def __init__(self, number: int, name: str, payload: Any) -> None:
+    def __init__(self, number: int, name: str, payload: Any, size: int = 0) -> None:
         self.number = number
         self.name = name
         self.payload = payload
+        self.size = size
 
 
 class Mailbox:
@@ -101,7 +118,9 @@ class Mailbox:
         self.refused: dict[str, int] = {}
         self.reasons: dict[str, str] = {}
         self._kept: dict[int, Message] = {}
+        self._bytes = 0  # of what is kept, or came early
         self._early: list[Early] | None = []
+        self._budget = INLINE
         self._types: dict[str, SignalType] = {}
 
     @property
@@ -114,28 +133,34 @@ class Mailbox:
 
     def state(self) -> dict[str, Any]:
         """It as data, for a checkpoint."""
-        kept = [(one.number, one.name, one.payload) for one in self._kept.values()]
+        kept = [(one.number, one.name, one.payload, one.size) for one in self._kept.values()]
         return {
             "arrived": self.arrived,
             "kept": kept,
-            "refused": self.refused,
-            "reasons": self.reasons,
+            "refused": dict(self.refused),
+            "reasons": dict(self.reasons),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what an earlier run has kept."""
         self.arrived = state["arrived"]
         self.refused, self.reasons = state["refused"], state["reasons"]
-        self._kept = {message[0]: Message(*message) for message in state["kept"]}
+        kept = [Message(*message) for message in state["kept"]]
+        self._kept = {message.number: message for message in kept}
+        self._count()
 
-    def open(self, types: dict[str, SignalType]) -> list[Early]:
-        """Tells what was declared, and takes what came before.
+    def open(self, types: dict[str, SignalType], budget: Budget) -> list[Early]:
+        """Tells what was declared and how large values may be, and takes what came before.
 
         Returns:
             What of that is for handlers, in the order of arrival.
         """
-        early, self._early, self._types = self._early or [], None, types
-        return [one for one in early if one.waiter or self.deliver(one.name, one.payload)]
+        early, self._early, self._types, self._budget = self._early or [], None, types, budget
+        self._count()
+        return [one for one in early if one.waiter or self.deliver(one.name, one.payload, one.size)]
+
+    def _count(self) -> None:
+        self._bytes = sum(message.size for message in self._kept.values())
 
     def waiter(self) -> asyncio.Future[None]:
         """What an update waits for that comes before the definition is known."""
@@ -151,21 +176,29 @@ class Mailbox:
             waiter.set_exception(error)
         return bool(waiters)
 
-    def deliver(self, name: str, payload: Any) -> bool:
+    def deliver(self, name: str, payload: Any, size: int) -> bool:
         """Keeps a signal; counts one that is unknown or does not fit.
+
+        Args:
+            name: Its name.
+            payload: Its payload.
+            size: The bytes of that.
 
         Returns:
             Whether it is to be handled now, and was not kept.
         """
         if self._early is not None:
-            self._early.append(Early(name, payload))
+            # How large values may be is not known yet.
+            if self._has_room(name, len(self._early), size, LARGEST_STORED):
+                self._early.append(Early(name, payload, None, size))
+                self._bytes += size
             return False
         declared = self._types.get(name)
         if declared is None:
             self.refuse(name, "it is not declared")
             return False
-        if len(self._kept) >= MOST_KEPT and not declared.handled:
-            self.refuse(name, f"{MOST_KEPT:,} are waiting already")
+        most = max(MOST_KEPT_BYTES, self._budget.largest)
+        if not declared.handled and not self._has_room(name, len(self._kept), size, most):
             return False
         if not declared.fits(payload):
             self.refuse(name, "its payload is not what was declared")
@@ -173,8 +206,35 @@ class Mailbox:
         if declared.handled:
             return True
         self.arrived += 1
-        self._kept[self.arrived] = Message(self.arrived, name, payload)
+        self._kept[self.arrived] = Message(self.arrived, name, payload, size)
+        self._bytes += size
         return False
+
+    def _has_room(self, name: str, waiting: int, size: int, most: int) -> bool:
+        """Whether one more may wait; refuses it otherwise."""
+        if waiting >= MOST_KEPT:
+            self.refuse(name, f"{MOST_KEPT:,} are waiting already")
+        elif self._bytes + size > most:
+            self.refuse(name, f"those that are waiting would have over {most:,} bytes")
+        else:
+            return True
+        return False
+
+    def shed(self) -> int:
+        """Refuses the largest of those that are kept, so that the run can go on as new.
+
+        Returns:
+            How many.
+        """
+        most = self._budget.largest // 4
+        shed = 0
+        for message in sorted(self._kept.values(), key=lambda one: (-one.size, -one.number)):
+            if self._bytes <= most:
+                break
+            self.take(message)
+            self.refuse(message.name, f"over {most:,} bytes waited when the history was full")
+            shed += 1
+        return shed
 
     def refuse(self, name: str, why: str) -> None:
         """Counts a signal that is not kept, and notes why."""
@@ -192,10 +252,14 @@ class Mailbox:
 
     def take(self, message: Message) -> bool:
         """Consumes a signal; says whether it was still there."""
-        return self._kept.pop(message.number, None) is not None
+        if self._kept.pop(message.number, None) is None:
+            return False
+        self._bytes -= message.size
+        return True
 
     def put_back(self, messages: Iterable[Message]) -> None:
         """Takes back what was consumed, each to its place in the order."""
         for message in messages:
             self._kept[message.number] = message
+            self._bytes += message.size
         self._kept = dict(sorted(self._kept.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from interpreter.saga import Undo
 from interpreter.scope import Act
 from interpreter.steps import RootNode, node_for
 
-__all__ = ["Compiler", "Program", "Undoing"]
+__all__ = ["Compiler", "Program", "Reads", "Undoing"]
+
+
+_INPUT = re.compile(r"\binput\b(?:\s*\.\s*([^\W\d]\w*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,35 @@ class Undoing:
     among_parallel: bool = False
 
 
+class Reads:
+    """What a part of a definition reads.
+
+    Attributes:
+        paths: `("input",)`, `("vars", "x")`, `("steps", "charge", "output")`, and so on.
+        input_keys: The keys of the input; None where it is read as a whole.
+    """
+
+    def __init__(self) -> None:
+        self.paths: set[tuple[str, ...]] = set()
+        self.input_keys: set[str] | None = set()
+
+    def note(self, expression: Expression) -> None:
+        """Adds what an expression reads."""
+        self.paths |= expression.reads
+        if ("input",) not in expression.reads or self.input_keys is None:
+            return
+        keys = [match[1] for match in _INPUT.finditer(expression.source)]
+        # A word in a text may look like it: then the whole input is taken.
+        self.input_keys = None if None in keys else self.input_keys | set(keys)
+
+
 class Compiler:
     """Compiles the parts of a definition.
 
     Attributes:
         nodes: Every compiled step that has an id.
         all: Every compiled step; what is inside one stands before it.
+        activations: How many activations there are.
         lists: Every list of steps that run one after the other.
         compensating: Whether what is compiled is part of a compensation.
         undoing: How what is compiled is undone.
@@ -60,8 +87,8 @@ class Compiler:
         self.compensating = False
         self.undoing = Undoing()
         self._activation = 0
-        self._activations = 0
-        self._reads: set[tuple[str, ...]] | None = None
+        self.activations = 0
+        self._reads: list[Reads] = []
 
     def expression(self, source: str | None) -> Expression | None:
         """Compiles a bare expression, if there is one."""
@@ -71,14 +98,15 @@ class Compiler:
         """Compiles a bare expression."""
         expression, problems = parse(source)
         assert expression is not None, problems  # a stored definition was checked
-        self._note(expression.reads)
+        self._note(expression)
         return expression
 
     def template(self, value: Any) -> Template:
         """Compiles a template."""
         template, problems = parse_template(value)
         assert template is not None, problems
-        self._note(template.reads)
+        for _, _, expression in template.expressions:
+            self._note(expression)
         return template
 
     def duration(self, text: str | None) -> Duration | None:
@@ -128,8 +156,8 @@ class Compiler:
         key, path = ("", "") if fresh else (owner.key + part, owner.path + part)
         outer = self._activation
         if fresh:
-            self._activations += 1
-            self._activation = self._activations
+            self.activations += 1
+            self._activation = self.activations
         nodes: list[Node] = []
         for index, step in enumerate(steps):
             place = f"{step.kind}[{index}]"
@@ -176,17 +204,17 @@ class Compiler:
         """Compiles a compensation."""
         if not steps:
             return None
-        outer, self._reads, self.compensating = self._reads, set(), True
+        outer, self.compensating = self.compensating, True
         first = len(self.all)
         dotted = len(steps) > 1 or steps[0].id is not None
-        if dotted:
-            nodes = self.steps(steps, owner, fresh=True, prefix="")
-        else:
-            self._activations += 1
-            nodes = (self._step(steps[0], owner, Place("undo", "", ".", self._activations)),)
-        reads, self._reads, self.compensating = self._reads, outer, False
-        names = {read[0] for read in reads} - {"vars", "steps", "step", "error"}
-        variables = {read[1] for read in reads if read[0] == "vars"}
+        with self.reading() as reads:
+            if dotted:
+                nodes = self.steps(steps, owner, fresh=True, prefix="")
+            else:
+                nodes = (self.apart(steps[0], owner, "undo", "", "."),)
+        self.compensating = outer
+        names = {read[0] for read in reads.paths} - {"vars", "steps", "step", "error"}
+        variables = {read[1] for read in reads.paths if read[0] == "vars"}
 
         async def body(act: Act) -> Any:
             return await sequence(nodes, act)
@@ -201,10 +229,26 @@ class Compiler:
             self.undoing.on_failure,
         )
 
-    def _note(self, reads: frozenset[tuple[str, ...]]) -> None:
+    def apart(self, step: StepBase, owner: Node, key: str, path: str, inside: str) -> Node:
+        """Compiles a step that runs in an activation of its own."""
+        self.activations += 1
+        return self._step(step, owner, Place(key, path, inside, self.activations))
+
+    @contextmanager
+    def reading(self) -> Generator[Reads]:
+        """Notes what is read by what is compiled meanwhile."""
+        reads = Reads()
+        self._reads.append(reads)
+        try:
+            yield reads
+        finally:
+            self._reads.remove(reads)
+
+    def _note(self, expression: Expression) -> None:
+        reads = expression.reads
         self.read_steps.update(read[1] for read in reads if read[0] == "steps" and len(read) > 1)
-        if self._reads is not None:
-            self._reads.update(reads)
+        for one in self._reads:
+            one.note(expression)
 
 
 class Program:

@@ -249,7 +249,7 @@ class _Adoption:
             yield from self.undoing(row)
         for row in self.data["behind"]:
             yield from self.step(row["rec"])
-        for name in sorted({name for _, name, _ in self.data["mailbox"]["kept"]}):
+        for name in sorted({name for _, name, *_ in self.data["mailbox"]["kept"]}):
             signal = self.new.signals.get(name)
             if signal is None or signal.handled:
                 yield Conflict("", f"a signal `{name}` is kept, for which {self.there} never waits")

@@ -156,7 +156,7 @@ class Group:
 async def unwind(
     act: Act,
     rec: Rec,
-    limit: Duration | None,
+    limit: Duration | float | None,
     error: dict[str, Any] | None,
     group: Group | None = None,
     wanted: Callable[[Entry], bool] | None = None,
@@ -166,7 +166,7 @@ async def unwind(
     Args:
         act: The act of the block at whose edge it happens.
         rec: The block's record.
-        limit: How long it may take as a whole.
+        limit: How long it may take as a whole: as said in the definition, or in seconds.
         error: What happened, as `error` for the compensations; None for a cancellation.
         group: What to undo. The act's own where none is given.
         wanted: What of it, for a `rollback`: steps may be at work in it. All where not given:
@@ -179,7 +179,9 @@ async def unwind(
     entries = frozenset(filter(wanted or _any, group.entries()))
     if entries:
         # Whatever is wrong with the limit: undoing is not lost for it.
-        seconds = LONGEST_UNDO if limit is None else limit.seconds_or(act, LONGEST_UNDO)
+        seconds = LONGEST_UNDO if limit is None else limit
+        if isinstance(seconds, Duration):
+            seconds = seconds.seconds_or(act, LONGEST_UNDO)
         shield = Token(None, execution.clock() + seconds)
         owned = entries.difference(execution.undoing)
         execution.undoing |= owned

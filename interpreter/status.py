@@ -10,7 +10,8 @@ from interpreter.handlers import HandlerNode
 from interpreter.nodes import Node
 from interpreter.scope import Act, Rec
 from interpreter.steps.activity import ActivityNode
-from interpreter.steps.blocks import DoNode, SwitchNode
+from interpreter.steps.batch import BatchNode, SliceNode
+from interpreter.steps.blocks import DoNode, RootNode, SwitchNode
 from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.loops import LoopNode
 from interpreter.steps.parallel import ParallelNode
@@ -21,7 +22,8 @@ __all__ = ["status"]
 def status(execution: Execution) -> dict[str, Any]:
     """The state of a run: a tree of its steps, its saga log, its signals."""
     program = execution.program
-    root = program.root
+    root = execution.root
+    assert isinstance(root, RootNode | SliceNode)
     steps = _steps(root.body, execution.act)
     if root.edge is not None:
         for clause in root.edge.clauses:
@@ -90,7 +92,7 @@ def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
 
 def _inner(node: Node, rec: Rec, act: Act) -> list[dict[str, Any]]:
     inner: list[dict[str, Any]] = []
-    if isinstance(node, ForeachNode | LoopNode):
+    if isinstance(node, ForeachNode | LoopNode | BatchNode):
         iterations = dict(rec.past or ()) | (rec.acts or {})
         for index in sorted(iterations):
             inner += _steps(node.body, iterations[index])

@@ -20,8 +20,8 @@ from interpreter import operators
 from interpreter.checkpoint import MOST_PACKED, Writer, packed, restore
 from interpreter.definitions.packed import MOST_UNPACKED
 from interpreter.definitions.resolver import ENGINE, RESOLVE
-from interpreter.errors import Fault, legible
-from interpreter.execution import Execution, GoesOn
+from interpreter.errors import Fault, StepError, legible
+from interpreter.execution import Execution, GoesOn, Origin
 from interpreter.handlers import refusal, unknown_update
 from interpreter.headers import without_storage
 from interpreter.journal import journal
@@ -32,6 +32,7 @@ from interpreter.program import Program
 from interpreter.redriver import REDRIVE
 from interpreter.revising import STATE, NotRedrivable, reopened, revised
 from interpreter.status import status
+from interpreter.steps.batch import SliceNode
 
 __all__ = ["DslWorkflow", "forget_programs"]
 
@@ -113,39 +114,7 @@ class DslWorkflow:
                 are those of the error, and `{status, step, saga}`.
             CancelledError: if it was cancelled, after everything was undone.
         """
-        try:
-            value, options = (_decode(arg) for arg in (*args, None, None)[:2])
-            checkpoint = _checkpoint(options)
-            redriven, options = _redriven(options)
-            wanted = _wanted(options) if checkpoint is None else checkpoint["wanted"]
-        except ValueError as error:
-            message = f"the input cannot be read: {legible(str(error), 500)}"
-            raise await self._refuse(refusal(message, "InvalidInput")) from None
-        if checkpoint is not None and checkpoint["from"] != workflow.info().continued_run_id:
-            checkpoint = None  # a cron's next run has the argument of the last, and begins anew
-        elif redriven is not None:
-            checkpoint = json.loads(await self._redrive(redriven, wanted))
-            args = [payload(checkpoint["input"], "the input")]
-            value = checkpoint["input"]
-        self._args = args[:1] or [payload({}, "the input")]
-        if checkpoint is None:
-            pinned = await self._pin(wanted)
-        else:
-            self.root = checkpoint["root"]
-            pinned = checkpoint["pinned"].encode()
-        self._pinned = pinned
-        program, content = _program(pinned)
-        if program.budget.stored_from is not None and without_storage.get():
-            # It would send what it takes for stored: fail the task, another worker will take it.
-            raise RuntimeError(f"this run needs external storage. {NAME_STORAGE}")
-        if content is not None:
-            value = content.get("input", value)
-        if checkpoint is None:
-            execution = Execution(program, value, self._mailbox)
-        else:
-            execution = restore(program, value, self._mailbox, checkpoint["state"])
-        if content is not None:
-            execution.attribute_types = content.get("search_attributes", {})
+        execution, wanted = await self._begin(args)
         self._execution = execution
         execution.start(self._write)
         try:
@@ -154,21 +123,77 @@ class DslWorkflow:
             checkpoint = {
                 "from": workflow.info().run_id,
                 "wanted": wanted,
-                "pinned": (pinned if self._revised is None else self._revised[0]).decode(),
+                "pinned": (self._pinned if self._revised is None else self._revised[0]).decode(),
                 "root": self._root(),
                 "state": goes_on.state,
             }
+            if isinstance(execution.root, SliceNode):
+                checkpoint["slice"] = execution.root.address
             workflow.continue_as_new(args=[*self._args, {"checkpoint": checkpoint}])
-        if execution.status == "completed":
-            return output
         error = execution.error
-        if error is None:
-            raise CancelledError("cancelled")
+        if execution.status == "completed":
+            if isinstance(execution.root, SliceNode):  # one that undoes has no output
+                return {"saga": execution.saga} if output is None else output
+            return output
         saga = execution.saga[-_MOST_REPORTED:]
+        if error is None:
+            if isinstance(execution.root, SliceNode) and saga:  # a cancellation tells nothing
+                error = StepError("Cancelled", "the slice was cancelled")
+            else:
+                raise CancelledError("cancelled")
         report = {"status": execution.status, "step": error.step, "saga": saga}
         raise ApplicationError(
             error.message, error.details, report, type=error.type, non_retryable=True
         )
+
+    async def _begin(
+        self, args: collections.abc.Sequence[RawValue]
+    ) -> tuple[Execution, dict[str, str] | None]:
+        """The run as its arguments say; and the revision or alias that was asked for."""
+        try:
+            value, options = (_decode(arg) for arg in (*args, None, None)[:2])
+            given, options = _given(options)
+            redriven, options = _redriven(options)
+            wanted = _wanted(options)
+        except ValueError as error:
+            message = f"the input cannot be read: {legible(str(error), 500)}"
+            raise await self._refuse(refusal(message, "InvalidInput")) from None
+        if redriven is not None:
+            given = json.loads(await self._redrive(redriven, wanted))
+            assert given is not None
+            value = given["input"]
+            args = [payload(value, "the input")]
+        self._args = args[:1] or [payload({}, "the input")]
+        if given is None:
+            self._pinned = await self._pin(wanted)
+        else:
+            self.root = given["root"]
+            self._pinned = given["pinned"].encode()
+        program, content = _program(self._pinned)
+        if program.budget.stored_from is not None and without_storage.get():
+            # It would send what it takes for stored: fail the task, another worker will take it.
+            raise RuntimeError(f"this run needs external storage. {NAME_STORAGE}")
+        if content is not None:
+            value = content.get("input", value)
+        execution = self._made(program, value, given or {})
+        if content is not None:
+            execution.attribute_types = content.get("search_attributes", {})
+        return execution, wanted
+
+    def _made(self, program: Program, value: Any, given: dict[str, Any]) -> Execution:
+        """The run, from its beginning or from where it stood."""
+        address: str | None = given.get("slice")
+        part = None if address is None else program.places[address]
+        assert part is None or isinstance(part, SliceNode)
+        origin = Origin(self._pinned, self._root(), part)
+        if "state" in given:
+            execution = restore(program, value, self._mailbox, given["state"], origin)
+        else:
+            known = given.get("workflow")
+            execution = Execution(program, value, self._mailbox, origin, known)
+        if part is not None:
+            part.begin(execution.rec, given)
+        return execution
 
     def _root(self) -> str:
         return self.root or workflow.info().original_execution_run_id
@@ -253,13 +278,18 @@ class DslWorkflow:
 
     @workflow.signal(dynamic=True)
     async def _signal(self, name: str, args: collections.abc.Sequence[RawValue]) -> None:
+        size = len(args[0].payload.data) if args else 0
+        execution = self._execution
+        if execution is not None:
+            execution.received(size)
+        given: Any = None
+        handled = False
         try:
             given = _decode(args[0]) if args else None
         except ValueError as error:  # it must not fail the task
             self._mailbox.refuse(name, legible(str(error), 200))
-            return
-        handled = self._mailbox.deliver(name, given)
-        execution = self._execution
+        else:
+            handled = self._mailbox.deliver(name, given, size)
         if execution is None:
             return
         if not handled:
@@ -420,13 +450,22 @@ def _decode(value: RawValue | None) -> Any:
     return value_of(value.payload)
 
 
-def _checkpoint(options: Any) -> dict[str, Any] | None:
-    """What argument 2 of a run that goes on as new brings. Nobody else may bring one."""
-    if workflow.info().continued_run_id is None:
-        return None
-    if not (isinstance(options, dict) and "checkpoint" in options):
-        return None
-    return cast("dict[str, Any]", options["checkpoint"])
+def _given(options: Any) -> tuple[dict[str, Any] | None, Any]:
+    """What argument 2 brings from another run, where it comes from that run itself; and the rest.
+
+    A run that goes on as new brings its checkpoint, and one that divides a `foreach` what its
+    children need. Nobody else may bring one; and a cron's next run has the argument of the last,
+    but begins anew.
+    """
+    info = workflow.info()
+    match options:
+        case {"checkpoint": {"from": sender, **given}} if info.continued_run_id is not None:
+            wanted: Any = given.pop("wanted")
+            return (given if sender == info.continued_run_id else None), wanted
+        case {"slice": dict()} if info.parent is not None:
+            return cast("dict[str, Any]", options["slice"]), None
+        case _:
+            return None, options
 
 
 def _redriven(options: Any) -> tuple[str | None, Any]:

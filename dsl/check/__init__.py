@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsl.catalogue import Catalogue
+from dsl.check.batches import check_batches
 from dsl.check.errors import check_errors
 from dsl.check.ids import MAX_STEPS, Ids, count_steps
 from dsl.check.messages import check_messages
@@ -24,6 +25,7 @@ __all__ = ["MAX_STEPS", "check", "count_steps"]
 _RULES = (
     check_reach,
     check_races,
+    check_batches,
     check_sagas,
     check_errors,
     check_timeouts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, cast
@@ -12,8 +13,9 @@ from dsl.check.ids import Ids
 from dsl.check.report import Report
 from dsl.check.scope import Condition, Place
 from dsl.check.shapes import type_of
+from dsl.check.tree import Item, block_of
 from dsl.diagnostics import did_you_mean
-from dsl.expressions import Syntax, Type, strip_braces
+from dsl.expressions import Syntax, Type, range_arguments, strip_braces
 from dsl.expressions.types import (
     ANY,
     INT,
@@ -177,8 +179,17 @@ def _loop(walk: Walk, step: WhileStep | UntilStep, node: Mapping, place: Place) 
     inside = replace(place.apart().naming({step.index_as: INT}), looping=True)
     last = walk.steps(step.do, child(node, "do"), inside)
     if isinstance(step, UntilStep):
+        for item in block_of("do", step.do, child(node, "do")).walk():
+            if _continues(item):  # then its block has not ended
+                inside.certain.discard(Condition(("in", item.node), ""))
         walk.report.expression(child(node, "until"), inside)
     return union((last, NULL))
+
+
+def _continues(item: Item) -> bool:
+    """Whether a clause of its `catch` goes on with the next iteration."""
+    clauses = (block for block in item.blocks if block.role == "catch")
+    return any(isinstance(one.step, ContinueStep) for block in clauses for one in block.walk())
 
 
 def _rollback(walk: Walk, step: RollbackStep, node: Mapping, place: Place) -> None:
@@ -228,7 +239,7 @@ def _foreach(walk: Walk, step: ForeachStep, node: Mapping, place: Place) -> Type
         message = "`tolerated_failures` is for `join: all`"
         hint = "another `join` says itself how many may fail"
         walk.report.add("DSL107", message, tolerated.key.span, hint)
-    items = _items(walk, child(node, "foreach"), place)
+    items = _items(walk, step, child(node, "foreach"), place)
     item = items.items if items.is_only("list") else ANY
     inside = place.apart().naming({step.as_: item, step.index_as: INT})
     inside = replace(walk.variables(step.vars, node, inside), looping=True)
@@ -238,10 +249,20 @@ def _foreach(walk: Walk, step: ForeachStep, node: Mapping, place: Place) -> Type
     return list_of(union((last, NULL)))
 
 
-def _items(walk: Walk, node: Node, place: Place) -> Type:
+def _items(walk: Walk, step: ForeachStep, node: Node, place: Place) -> Type:
     if isinstance(node, Scalar):
+        if step.batch is not None and _plain_range(str(node.value)):
+            return list_of(INT)  # it is never made as a whole, so it cannot be too large
         return walk.report.expression(node, place, of("list"))[0]
     return walk.report.template(node, place)
+
+
+def _plain_range(text: str) -> bool:
+    """Whether an expression is `range` of whole numbers that are written out."""
+    arguments = range_arguments(strip_braces(text)[0])
+    return arguments is not None and all(
+        re.fullmatch(r"-?[0-9_]{1,18}", argument) for argument in arguments
+    )
 
 
 def _switch(walk: Walk, step: SwitchStep, node: Mapping, place: Place) -> Type:

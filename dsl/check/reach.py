@@ -31,7 +31,7 @@ from dsl.steps import (
 )
 from dsl.syntax import Mapping, Node, locate
 
-__all__ = ["check_reach"]
+__all__ = ["check_reach", "leaves"]
 
 
 def check_reach(tree: Tree, report: Report) -> None:
@@ -62,6 +62,11 @@ def _sequence(block: Block, report: Report) -> None:
             return
 
 
+def leaves(block: Block) -> bool:
+    """Whether nothing after a list of steps is ever run."""
+    return any(map(_leaves, block.items))
+
+
 def _leaves(item: Item) -> bool:
     """Whether nothing after a step is ever run."""
     step = item.step
@@ -75,10 +80,10 @@ def _leaves(item: Item) -> bool:
         case WhileStep():
             return step.while_ == "true" and not step.catch and not _breaks(item)
         case DoStep():
-            return not step.catch and any(map(_leaves, next(item.body()).items))
+            return not step.catch and leaves(next(item.body()))
         case SwitchStep():
             whole = bool(step.switch[-1].else_) and not step.catch
-            return whole and all(any(map(_leaves, block.items)) for block in item.body())
+            return whole and all(map(leaves, item.body()))
         case _:
             return False
 

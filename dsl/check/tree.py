@@ -35,7 +35,7 @@ from dsl.steps import (
 )
 from dsl.syntax import Entry, Mapping, Node, locate
 
-__all__ = ["Block", "Item", "Tree", "tree_of"]
+__all__ = ["Block", "Item", "Tree", "block_of", "catches_of", "tree_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +121,10 @@ def tree_of(bound: Bound) -> Tree:
     """The steps of what was read."""
     definition, document = bound.definition, bound.document
     assert definition is not None and document is not None
-    blocks = [_block("steps", definition.steps, _child(document, "steps"))]
-    blocks += _catches(definition.catch, document)
+    blocks = [block_of("steps", definition.steps, _child(document, "steps"))]
+    blocks += catches_of(definition.catch, document)
     if definition.finally_:
-        blocks.append(_block("finally", definition.finally_, _child(document, "finally")))
+        blocks.append(block_of("finally", definition.finally_, _child(document, "finally")))
     for role, key, messages in (
         ("signal", "signals", definition.signals),
         ("update", "updates", definition.updates),
@@ -132,7 +132,7 @@ def tree_of(bound: Bound) -> Tree:
         for name, message in messages.items():
             if message.do:
                 steps = _child(_child(_child(document, key), name), "do")
-                blocks.append(_block(role, message.do, steps))
+                blocks.append(block_of(role, message.do, steps))
     whole = not any(d.code.startswith("DSL1") for d in bound.diagnostics)
     return Tree(definition, document, tuple(blocks), whole)
 
@@ -141,15 +141,17 @@ def _child(node: Node, key: str | int) -> Node:
     return locate(node, (key,))[0]
 
 
-def _block(role: str, steps: Sequence[StepBase], node: Node) -> Block:
+def block_of(role: str, steps: Sequence[StepBase], node: Node) -> Block:
+    """A list of steps, beside its nodes."""
     items = (_item(step, _child(node, index)) for index, step in enumerate(steps))
     return Block(role, tuple(items))
 
 
-def _catches(clauses: Sequence[Catch], owner: Mapping) -> list[Block]:
+def catches_of(clauses: Sequence[Catch], owner: Mapping) -> list[Block]:
+    """The steps of each clause."""
     node = _child(owner, "catch")
     return [
-        _block("catch", clause.do, _child(_child(node, index), "do"))
+        block_of("catch", clause.do, _child(_child(node, index), "do"))
         for index, clause in enumerate(clauses)
     ]
 
@@ -159,11 +161,11 @@ def _item(given: StepBase, node: Node) -> Item:
     blocks: list[Block] = []
     match step:
         case DoStep() | ForeachStep() | WhileStep() | UntilStep():
-            blocks.append(_block("do", step.do, _child(owner, "do")))
+            blocks.append(block_of("do", step.do, _child(owner, "do")))
         case ParallelStep():
             branches = _child(owner, "parallel")
             blocks += [
-                _block("branch", steps, _child(branches, name))
+                block_of("branch", steps, _child(branches, name))
                 for name, steps in step.parallel.items()
             ]
         case SwitchStep():
@@ -172,7 +174,7 @@ def _item(given: StepBase, node: Node) -> Item:
                 key = "else" if case.else_ else "do"
                 steps = case.else_ or case.do
                 role = "else" if case.else_ else "case"
-                blocks.append(_block(role, steps, _child(_child(cases, index), key)))
+                blocks.append(block_of(role, steps, _child(_child(cases, index), key)))
         case ActivityStep() | ValueStep() | SetStep() | RaiseStep() | ReturnStep() | RollbackStep():
             pass
         case BreakStep() | ContinueStep() | SleepStep() | SleepUntilStep():
@@ -181,9 +183,9 @@ def _item(given: StepBase, node: Node) -> Item:
             pass
         case SendSignalStep() | SetSearchAttributesStep():
             pass
-    blocks += _catches(step.catch, owner)
+    blocks += catches_of(step.catch, owner)
     if step.finally_:
-        blocks.append(_block("finally", step.finally_, _child(owner, "finally")))
+        blocks.append(block_of("finally", step.finally_, _child(owner, "finally")))
     if step.compensate:
-        blocks.append(_block("compensate", step.compensate, _child(owner, "compensate")))
+        blocks.append(block_of("compensate", step.compensate, _child(owner, "compensate")))
     return Item(step, owner, tuple(blocks))

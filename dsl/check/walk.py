@@ -9,9 +9,11 @@ from typing import cast
 from dsl.catalogue import Catalogue
 from dsl.check.ids import Ids
 from dsl.check.kinds import check_kind, child
+from dsl.check.reach import leaves
 from dsl.check.report import Report
 from dsl.check.scope import MAIN, Condition, Place, Steps
 from dsl.check.shapes import type_of
+from dsl.check.tree import catches_of
 from dsl.expressions import Syntax, Type
 from dsl.expressions.infer import ERROR
 from dsl.expressions.types import (
@@ -178,7 +180,7 @@ class Checker:
             own.done(step.id, found)
         self.compensation(step, node, own.where(inside), raw)
         self.cleanup(step.finally_, node, own)
-        if isinstance(step, BodyStep) and not step.catch:
+        if isinstance(step, BodyStep) and all(map(leaves, catches_of(step.catch, node))):
             outer.certain.add(inside)
         return found
 

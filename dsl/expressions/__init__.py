@@ -16,7 +16,7 @@ from .frame import Context, Value
 from .functions import FUNCTIONS, Function
 from .limits import LIMITS, Limits
 from .names import RESERVED
-from .syntax import Syntax, analyse
+from .syntax import Syntax, analyse, range_arguments
 from .template import Template, TemplateProblem, parse_template, parts, strip_braces
 from .types import Type
 
@@ -42,5 +42,6 @@ __all__ = [
     "parse",
     "parse_template",
     "parts",
+    "range_arguments",
     "strip_braces",
 ]

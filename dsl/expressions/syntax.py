@@ -14,7 +14,19 @@ from .parse import Source, read
 from .rules import Reference, Rules
 from .types import ANY, Type
 
-__all__ = ["Syntax", "analyse"]
+__all__ = ["Syntax", "analyse", "range_arguments"]
+
+
+def range_arguments(text: str) -> tuple[str, ...] | None:
+    """The sources of the arguments, where an expression as a whole is a call of `range`."""
+    tree, source, _ = read(text)
+    match tree:
+        case ast.Call(func=ast.Name(id="range"), args=[_, *_] as args, keywords=[]) if len(
+            args
+        ) <= 3 and not any(isinstance(one, ast.Starred) for one in args):
+            return tuple(text[slice(*source.span(one))] for one in args)
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

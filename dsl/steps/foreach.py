@@ -15,6 +15,7 @@ from dsl.model.leaves import (
     TEMPLATE,
     Leaf,
     Role,
+    count,
     describe,
     mistake,
     whole_number,
@@ -54,7 +55,11 @@ _RULES: list[JsonValue] = [
     {
         "if": {"required": ["join"], "properties": {"join": {"not": {"const": "all"}}}},
         "then": forbids("tolerated_failures", why="`tolerated_failures` is for `join: all`."),
-    }
+    },
+    {
+        "if": {"required": ["batch"]},
+        "then": forbids("join", "losers", why="A `batch` waits for all its items."),
+    },
 ]
 
 
@@ -103,4 +108,11 @@ class ForeachStep(JoinStep):
         description="How many items may fail, or which share of them (`5%`). Their output is null, "
         "and what they did is undone. Default 0.",
         examples=[1, "5%"],
+    )
+    batch: Annotated[int | None, count(1)] = Field(
+        None,
+        description="For very many items: so many at a time run in a child workflow of their own, "
+        "which keeps every history and payload small. `foreach: range(...)` is then never made "
+        "as a whole.",
+        examples=[500],
     )

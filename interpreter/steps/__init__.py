@@ -30,6 +30,7 @@ from dsl.steps import (
 )
 from interpreter.nodes import Node, Place
 from interpreter.steps.activity import ActivityNode
+from interpreter.steps.batch import BatchNode
 from interpreter.steps.blocks import DoNode, RootNode, SwitchNode
 from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.loops import ExitNode, LoopNode
@@ -56,6 +57,8 @@ def node_for(step: StepBase, place: Place, compiler: Compiler, owner: Node) -> N
             return DoNode(known, place, compiler, owner)
         case ParallelStep():
             return ParallelNode(known, place, compiler, owner)
+        case ForeachStep() if known.batch is not None:
+            return BatchNode(known, place, compiler, owner)
         case ForeachStep():
             return ForeachNode(known, place, compiler, owner)
         case WhileStep() | UntilStep():

@@ -22,6 +22,7 @@ class ForeachNode(Node):
 
     kind: ClassVar[str] = "foreach"
     keeps: ClassVar[tuple[str, ...]] = ("items", "outputs", "join")
+    """And, of a slice: `first`, the index of its first item, and how many may fail: `tolerated`."""
 
     def __init__(self, step: ForeachStep, place: Place, compiler: Compiler, owner: Node) -> None:
         super().__init__(step, place, compiler, owner)
@@ -51,28 +52,35 @@ class ForeachNode(Node):
         items: list[Any] | None = rec.kept("items")
         if items is None:
             items = rec.keep("items", await self._items(act, rec))
-        if self.simple:
+        if self.simple and not rec.kept("tolerated"):
             return await self._one_by_one(act, rec, items)
         join = self.join(act, rec)
         await join.run()
+        if join.failed:
+            rec.keep("failures", (join.failed, join.error))
         return join.outputs
 
     def join(self, act: Act, rec: Rec) -> Join:
         """The iterations as members."""
         items: list[Any] = rec.kept("items")
+        first: int = rec.kept("first", 0)
+        rule = self.rule
+        if rec.keeps("tolerated"):
+            rule = rule.tolerating(rec.kept("tolerated"))
 
         async def iterate(index: int, member: Act) -> Any:
-            return await self._iterate(member, rec, index, items[index])
+            return await self._iterate(member, rec, first + index, items[index])
 
         together = self.undone_together
-        return Join(act, rec, len(items), self.concurrency, self.rule, iterate, together)
+        return Join(act, rec, len(items), self.concurrency, rule, iterate, together)
 
     async def _one_by_one(self, act: Act, rec: Rec, items: list[Any]) -> list[Any]:
         outputs: list[Any] = rec.kept("outputs") or rec.keep("outputs", [])
+        first: int = rec.kept("first", 0)
         for index in range(len(outputs), len(items)):
             if not rec.acts:
                 act.token.check()
-            output = await self._iterate(act, rec, index, items[index])
+            output = await self._iterate(act, rec, first + index, items[index])
             if output is Join.CUT:
                 break
             outputs.append(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,12 @@ class JoinRule:
         self.waits_for_all = step.on_error == "wait_all"
         self.finishes = step.losers == "finish"
         self.tolerated = tolerated or 0
+
+    def tolerating(self, failures: int) -> JoinRule:
+        """The same with another number of failures that are tolerated."""
+        rule = copy(self)
+        rule.tolerated = failures
+        return rule
 
     def needed(self, count: int) -> int:
         """How many of `count` members must succeed."""

@@ -241,6 +241,8 @@ class Steps(Members):
                 return None
             case ParallelStep():
                 return (yield from self._parallel(env, step))
+            case ForeachStep() if step.batch is not None:
+                raise Unsupported("batch")
             case ForeachStep():
                 return (yield from self._foreach(env, step))
             case WhileStep() | UntilStep():

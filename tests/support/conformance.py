@@ -198,7 +198,7 @@ class Runner:
     async def _answer(self, args: Sequence[RawValue]) -> Any:
         info = activity.info()
         assert info.workflow_id is not None
-        world = self.worlds[info.workflow_id]
+        world = self.worlds[info.workflow_id.partition("/")[0]]  # also of its children
         converter = default_converter().payload_converter
         values = [converter.from_payload(arg.payload) for arg in args]
         arguments = values[0] if len(values) == 1 else values or None
@@ -279,7 +279,7 @@ class Runner:
                     assert not violations, "\n".join(map(str, violations))
             for id, other in others.items():
                 await self._check_end(other, beside[id]["expect"], self.worlds[id])
-        chain = await fetch_chain(self.client, handle.id)
+        chain = await fetch_chain(self.client, handle.id, children=True)
         started = chain[0].events[0].workflow_execution_started_event_attributes
         roots = {call.options["root"] for call in world.calls}
         assert roots <= {started.original_execution_run_id}

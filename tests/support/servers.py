@@ -93,14 +93,27 @@ async def fetch(handle: WorkflowHandle[Any, Any]) -> WorkflowHistory:
     return await persistent(handle.fetch_history)
 
 
-async def fetch_chain(client: Client, id: str) -> list[WorkflowHistory]:
-    """The histories of a run that went on as new, the first one first."""
+async def fetch_chain(
+    client: Client, id: str, *, children: bool = False, run_id: str | None = None
+) -> list[WorkflowHistory]:
+    """The histories of a run that went on as new, the first one first; then of its children."""
     chain: list[WorkflowHistory] = []
-    run_id: str | None = None
     while run_id != "":
         chain.insert(0, await fetch(client.get_workflow_handle(id, run_id=run_id)))
         started = chain[0].events[0].workflow_execution_started_event_attributes
         run_id = started.continued_execution_run_id
+    if children:
+        for history in tuple(chain):
+            for event in history.events:
+                ended = event.child_workflow_execution_completed_event_attributes
+                for one in (
+                    ended,
+                    event.child_workflow_execution_failed_event_attributes,
+                    event.child_workflow_execution_canceled_event_attributes,
+                ):
+                    child = one.workflow_execution.workflow_id
+                    if child:  # the last run of its own chain
+                        chain += await fetch_chain(client, child, children=True)
     return chain
 
 

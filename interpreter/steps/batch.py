@@ -1,0 +1,493 @@
+"""`foreach` with `batch`: slices of its items run in child workflows of the same definition.
+
+Three nodes stand for the one step. `BatchNode` is the step: its members are slices. `CallNode`
+is one slice as the run sees it: a child workflow that is started, waited for, and undone.
+`SliceNode` is what the child runs: the loop over its items, in scopes that were sent along.
+
+A child that fails or is cancelled undoes what it did by itself. One that completed gives its saga
+log back: if it has to be undone, another child goes through that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import (
+    ApplicationError,
+    ChildWorkflowError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+)
+from temporalio.exceptions import CancelledError as ChildCancelled
+
+from dsl.expressions import range_arguments
+from dsl.steps import DoStep, ForeachStep
+from interpreter.errors import Fault, StepError
+from interpreter.evaluation import evaluate
+from interpreter.nodes import Edge, Node, Place
+from interpreter.payloads import payload, value_of
+from interpreter.saga import LONGEST_UNDO, Entry, Undo, unwind
+from interpreter.scope import NOTHING, Act, Rec, Stopped
+from interpreter.steps.foreach import ForeachNode
+from interpreter.steps.join import Join, JoinRule
+
+if TYPE_CHECKING:
+    from interpreter.program import Compiler, Reads
+
+__all__ = ["BatchNode", "SliceNode"]
+
+Data = dict[str, Any]
+_SLICE = " slice"
+"""The name by which a call finds which slice it is: no expression can read it."""
+_MAX_ID = 1000
+_SENT = ("path", "first", "items", "collects", "tolerated", "names", "vars", "steps")
+"""What a slice keeps of what it was sent."""
+
+
+class BatchNode(Node):
+    """The same steps for each of very many items."""
+
+    kind: ClassVar[str] = "foreach"
+    keeps: ClassVar[tuple[str, ...]] = ("items", "failed_items", "join")
+
+    def __init__(self, step: ForeachStep, place: Place, compiler: Compiler, owner: Node) -> None:
+        super().__init__(step, place, compiler, owner)
+        assert step.batch is not None
+        self.size = step.batch
+        source = step.foreach if isinstance(step.foreach, str) else None
+        bounds = None if source is None else range_arguments(source)
+        self.bounds = tuple(map(compiler.known_expression, bounds or ()))
+        self.items = (
+            None if bounds else compiler.expression(source) or compiler.template(step.foreach)
+        )
+        concurrency = step.concurrency or 1
+        self.abreast = max(1, concurrency // self.size)
+        self.rule = JoinRule(step)
+        self.tolerance = JoinRule(step, step.tolerated_failures)
+        self.tolerates = bool(step.tolerated_failures)
+        self.variables = ()  # those of the items
+        self.call = CallNode(step, compiler, self)
+        self.body = (self.call,)
+        self.slice = SliceNode(step, min(concurrency, self.size), compiler, self)
+        self.plain = not self.enclosing()
+
+    def shape(self) -> tuple[Any, ...]:
+        return (*super().shape(), "batch", self.size)
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        if not rec.keeps("items"):
+            rec.keep("items", await self._items(act, rec))
+        items = self.all_items(rec)
+        join = self.join(act, rec)
+        await join.run()
+        if not self.is_read:
+            return None
+        outputs: list[Any] = []
+        for index, output in enumerate(join.outputs):
+            size = len(items[index * self.size : (index + 1) * self.size])
+            outputs += [None] * size if output is None else output
+        return outputs
+
+    def join(self, act: Act, rec: Rec) -> Join:
+        """The slices as members."""
+        count = -(-len(self.all_items(rec)) // self.size)
+
+        async def run(index: int, member: Act) -> Any:
+            iteration = member.iteration(rec, index, {_SLICE: index})
+            first, items = self.chunk(rec, index)
+            iteration.prefix = f"{self.inside_of(rec)}[{first}-{first + len(items) - 1}]"
+            output = await self.call.execute(iteration)
+            rec.close(index)
+            return output
+
+        return Join(act, rec, count, self.abreast, self.rule, run)
+
+    @staticmethod
+    def inside_of(rec: Rec) -> str:
+        """What stands before the paths of its iterations."""
+        return f"{rec.path}~{rec.attempt}" if rec.attempt > 1 else rec.path
+
+    def all_items(self, rec: Rec) -> Sequence[Any]:
+        """The items of a run. Those of `range` are never made as a whole."""
+        items: Any = rec.kept("items")
+        return _items_of(items)
+
+    def chunk(self, rec: Rec, index: int) -> tuple[int, Sequence[Any]]:
+        """The first index and the items of a slice."""
+        first = index * self.size
+        return first, self.all_items(rec)[first : first + self.size]
+
+    def left(self, rec: Rec) -> int | None:
+        """How many items may still fail; None where none may."""
+        if not self.tolerates:
+            return None
+        count = len(self.all_items(rec))
+        return count - self.tolerance.needed(count) - rec.kept("failed_items", 0)
+
+    async def _items(self, act: Act, rec: Rec) -> Any:
+        while True:
+            if self.items is None:
+                bounds = [await evaluate(act, rec, bound) for bound in self.bounds]
+                wrong = _not_a_range(bounds)
+                items: Any = {"range": bounds}
+            else:
+                items = await evaluate(act, rec, self.items)
+                wrong = None if isinstance(items, list) else f"a list, has {items!r:.60}"
+            if wrong is None:
+                return cast("Any", items)
+            fault = Fault("ExpressionFailed", f"`foreach` needs {wrong}")
+            await act.execution.suspend(act, rec, fault)
+
+
+def _items_of(items: Any) -> Sequence[Any]:
+    """Items as they are kept and sent: a list, or the bounds of a `range`."""
+    if isinstance(items, dict):
+        return range(*cast("dict[str, list[int]]", items)["range"])
+    return cast("list[Any]", items)
+
+
+def _not_a_range(bounds: list[Any]) -> str | None:
+    if not all(type(bound) is int for bound in bounds):
+        return f"whole numbers in `range`, has {bounds!r:.60}"
+    if len(bounds) == 3 and bounds[2] == 0:
+        return "a `range` that does not go by steps of 0"
+    try:
+        len(range(*bounds))
+    except OverflowError:
+        return "a smaller `range`"
+    return None
+
+
+class CallNode(Node):
+    """A slice, as the run sees it that is divided."""
+
+    kind: ClassVar[str] = "batch"
+    registers: ClassVar[bool] = True
+
+    def __init__(self, step: ForeachStep, compiler: Compiler, batch: BatchNode) -> None:
+        compiler.all.append(self)
+        compiler.activations += 1
+        place = Place("batch", "", "", compiler.activations)
+        super().__init__(DoStep.model_construct(set(), do=[]), place, compiler, batch)
+        self.batch = batch
+        self.undo = Undo(self._undo, (), (), False, True, False, compiler.undoing.on_failure)
+        self.compensating = compiler.compensating
+        self.plain = True
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        execution = act.execution
+        while True:
+            if execution.parks:
+                await execution.park(act, rec, drains=True)
+            act.token.check()
+            try:
+                index: int = act.lookup(_SLICE)
+                answer = await self._child(act, rec, rec.path, self._slice(act, index))
+                break
+            except Fault as fault:
+                await execution.suspend(act, rec, fault)
+        if answer["state"] is not None:
+            kept = {"id": rec.path, "state": answer["state"]}
+            entry = Entry(self, self._known_undo, act, rec.path, kept)
+            entry.status = "completed"
+            act.group.members.append(entry)
+        batch = self._batch_rec(act)
+        if answer["failed"]:
+            batch.keep("failed_items", batch.kept("failed_items", 0) + answer["failed"])
+            if (self.batch.left(batch) or 0) < 0:
+                raise StepError(*answer["error"])
+        return answer["outputs"]
+
+    @property
+    def _known_undo(self) -> Undo:
+        assert self.undo is not None
+        return self.undo
+
+    def _batch_rec(self, act: Act) -> Rec:
+        rec = act.record(self.batch.key)
+        assert rec is not None
+        return rec
+
+    def _slice(self, act: Act, index: int) -> Data:
+        """What the child needs to know."""
+        rec = self._batch_rec(act)
+        first, items = self.batch.chunk(rec, index)
+        left = self.batch.left(rec)
+        given = {
+            "path": self.batch.inside_of(rec),
+            "first": first,
+            "items": {"range": [items.start, items.stop, items.step]}
+            if isinstance(items, range)
+            else items,
+            "collects": self.batch.is_read,
+        }
+        if left is not None:
+            given["tolerated"] = max(0, left)
+        return given | self.batch.slice.scopes(act)
+
+    async def _child(self, act: Act, rec: Rec, path: str, given: Data) -> Data:
+        """Runs a child and waits until it settled."""
+        execution = act.execution
+        program = execution.program
+        id = f"{workflow.info().workflow_id}/{path}"
+        if len(id) > _MAX_ID:
+            raise Fault("LimitExceeded", f"the id of the child workflow has {len(id)} characters")
+        whole = {
+            "slice": self.batch.slice.address,
+            "root": execution.origin.keys,
+            "pinned": execution.pinned_apart(),
+            "workflow": act.lookup("workflow"),
+            **given,
+        }
+        sent = [
+            payload(whole.pop("input", {}), "the input", program.budget.largest),
+            payload({"slice": whole}, "the slice", program.budget.largest),
+        ]
+        await execution.admit(act, rec, program.budget.sent(sent))
+        size = 0
+        try:
+            handle = await workflow.start_child_workflow(
+                workflow.info().workflow_type,
+                args=sent,
+                id=id,
+                result_type=RawValue,
+                static_summary=f"{self.batch.description or self.batch.key}: {path}"[:200],
+            )
+            _Stopper(act, handle)
+            result: RawValue = await handle
+            size = len(result.payload.data)
+        except WorkflowAlreadyStartedError:
+            raise Fault("LimitExceeded", f"there is a workflow with the id {id} already") from None
+        except ChildWorkflowError as error:
+            raise self._failed(act, error) from None
+        finally:
+            act.token.wake = None
+            execution.release(size)
+        return cast("Data", value_of(result.payload))
+
+    def _failed(self, act: Act, error: ChildWorkflowError) -> StepError | Stopped:
+        """What it means that a child did not complete. What it did, it has undone."""
+        cause = error.cause
+        failure = StepError("Cancelled", "the child workflow was cancelled")
+        if isinstance(cause, ApplicationError):
+            details = [*cause.details, None, None]
+            report: Any = details[1]
+            if isinstance(report, dict):
+                act.execution.saga += cast("Data", report)["saga"]
+            failure = StepError(cause.type or "Error", cause.message, details[0])
+            failure.step = cast("Data", report).get("step") if isinstance(report, dict) else None
+        elif not isinstance(cause, ChildCancelled):
+            message = cause.message if isinstance(cause, FailureError) else str(cause)
+            failure = StepError(type(cause).__name__, message)
+        if act.token.stop is not None:
+            return Stopped(act.token.stop)
+        return failure
+
+    async def _undo(self, act: Act) -> None:
+        """Undoes what a slice did, in a child of its own."""
+        step: Data = act.lookup("step")
+        kept: Data = step["input"]
+        execution = act.execution
+        path = f"{kept['id']}!undo"
+        rec = act.recs["undo"] = Rec(self, path)
+        deadline = act.token.deadline
+        seconds = LONGEST_UNDO if deadline is None else max(1.0, deadline - execution.clock())
+        undo = {"error": act.lookup("error"), "seconds": seconds}
+        while True:
+            act.token.check()
+            try:
+                answer = await self._child(act, rec, path, {"state": kept["state"], "undo": undo})
+                break
+            except Fault as fault:
+                await execution.suspend(act, rec, fault, always=True)
+        execution.saga += answer["saga"]
+        failed = [one for one in answer["saga"] if one["compensation"] == "failed"]
+        if failed:
+            message = f"{len(failed)} of {len(answer['saga'])} acts could not be undone"
+            raise StepError("CompensationFailed", message)
+        rec.status = "completed"
+
+
+class _Stopper:
+    """Cancels a child when its scope is stopped."""
+
+    def __init__(self, act: Act, handle: workflow.ChildWorkflowHandle[Any, Any]) -> None:
+        self.handle = handle
+        act.token.wake = self.cancel
+        if act.token.stop is not None:  # while the child was being started
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancels it, unless its result is already here: cancelling would drop that."""
+        handle = self.handle
+        # As for activities, the SDK has no public way to ask.
+        if not (handle.done() or handle._result_fut.done()):  # pyright: ignore
+            handle.cancel()
+
+
+class SliceNode(Node):
+    """What a child runs: the loop over its items, and the undoing of all of them."""
+
+    kind: ClassVar[str] = "slice"
+    what: ClassVar[str] = "slice"
+
+    def __init__(
+        self, step: ForeachStep, concurrency: int, compiler: Compiler, batch: BatchNode
+    ) -> None:
+        block = DoStep.model_construct(set(), do=[])
+        super().__init__(block, Place("", "", "", 0), compiler, None)
+        self.address = f"{batch.address}/slice"
+        self.edge = Edge((), (), always=True)
+        self.plain = False
+        said = {"collect", "vars", "compensation", "on_error"} & step.model_fields_set
+        loop = ForeachStep.model_construct(
+            said | {"foreach", "do"},
+            foreach=[],
+            do=step.do,
+            as_=step.as_,
+            index_as=step.index_as,
+            concurrency=concurrency,
+            **{name: getattr(step, name) for name in said},
+        )
+        with compiler.reading() as reads:
+            items = compiler.apart(loop, batch, batch.key, batch.path, batch.inside)
+        assert isinstance(items, ForeachNode)
+        self.items = items
+        self.body = (items,)
+        self.reads = _Needs(reads, compiler, {one.id for one in items.within})
+        compiler.all.append(self)
+
+    def scopes(self, act: Act) -> Data:
+        """What its items see of what is round them."""
+        return self.reads.of(act)
+
+    def begin(self, rec: Rec, given: Data) -> None:
+        """Notes in its record what is to be done.
+
+        Args:
+            rec: The record.
+            given: What was sent along.
+        """
+        if "undo" in given:
+            rec.ended = rec.held = None
+            rec.keep("undo", given["undo"])
+        elif "state" not in given:  # one that goes on has its own
+            rec.keep("slice", {name: given[name] for name in _SENT if name in given})
+
+    async def enclosed(self, act: Act, rec: Rec) -> Any:
+        undo: Data | None = rec.kept("undo")
+        if undo is None:
+            return await super().enclosed(act, rec)
+        await unwind(act, rec, float(undo["seconds"]), undo["error"])
+        return None
+
+    async def run(self, act: Act, rec: Rec) -> Any:
+        given: Data = rec.kept("slice")
+        loop = act.recs.get(self.items.key)
+        if loop is None:
+            loop = self._begun(act, given)
+        loop.resumed = False
+        loop.status = "running"
+        inside = act.inner(names=given["names"], variables=given["vars"])
+        outputs = await self.items.run(inside, loop)
+        await act.execution.all_ended(act, rec)
+        act.token.check()  # the last act may have completed although it was cancelled
+        failed, error = loop.kept("failures", (0, None))
+        loop.complete(None)
+        loop.ended = act.execution.clock()
+        rec.release("slice")
+        answer: Data = {
+            "outputs": outputs if given["collects"] else None,
+            "failed": failed,
+            "error": None if error is None else (error.type, error.message, error.details),
+        }
+        while True:
+            try:
+                answer["state"] = self._undoable_state(act)
+                payload(answer, "what a slice gives back", act.execution.program.budget.largest)
+                return answer
+            except Fault as fault:
+                await act.execution.suspend(act, rec, fault)
+
+    @staticmethod
+    def _undoable_state(act: Act) -> str | None:
+        """What is needed to undo it; None where there is nothing to undo."""
+        if next(act.execution.act.group.entries(), None) is None:
+            return None
+        state = act.execution.written()
+        if state is None:
+            raise Fault("LimitExceeded", "a slice has too much to undo: take a smaller `batch`")
+        return state
+
+    def _begun(self, act: Act, given: Data) -> Rec:
+        """The record of the loop; and those of the steps outside that it reads."""
+        nodes = act.execution.program.nodes
+        for id, state in given["steps"].items():
+            seen = act.recs[id] = Rec(nodes[id], id)
+            seen.status, seen.error = state["status"], state["error"]
+            seen.output = state.get("output", NOTHING)
+            seen.ended = act.execution.clock()
+        loop = act.recs[self.items.key] = Rec(self.items, given["path"])
+        loop.started = act.execution.clock()
+        loop.keep("items", list(_items_of(given["items"])))
+        loop.keep("first", given["first"])
+        if "tolerated" in given:
+            loop.keep("tolerated", given["tolerated"])
+        return loop
+
+
+class _Needs:
+    """What the items of a slice read of what is round the loop.
+
+    Args:
+        reads: All that they read.
+        compiler: Knows the steps.
+        own: The ids of the steps among them.
+    """
+
+    def __init__(self, reads: Reads, compiler: Compiler, own: set[str | None]) -> None:
+        self.names = sorted({path[0] for path in reads.paths} - {"vars", "steps", "workflow"})
+        self.variables = sorted({path[1] for path in reads.paths if path[0] == "vars"})
+        read = {path[1] for path in reads.paths if path[0] == "steps" and len(path) > 1}
+        self.steps = sorted(read - own)
+        self.input_keys = reads.input_keys
+
+    def of(self, act: Act) -> Data:
+        """The values in an act."""
+        names = dict(self._names(act))
+        given: Data = {"input": self._input(names.pop("input", {}))}
+        given["names"] = names
+        given["vars"] = dict(self._variables(act))
+        given["steps"] = {id: self._step(act, id) for id in self.steps}
+        return given
+
+    def _input(self, value: Any) -> Any:
+        if self.input_keys is None or not isinstance(value, dict):
+            return value
+        fields = cast("Data", value)
+        return {key: fields[key] for key in fields if key in self.input_keys}
+
+    def _names(self, act: Act) -> Iterator[tuple[str, Any]]:
+        for name in self.names:
+            try:
+                yield name, act.lookup(name)
+            except KeyError:
+                continue  # one that an item has
+
+    def _variables(self, act: Act) -> Iterator[tuple[str, Any]]:
+        for name in self.variables:
+            try:
+                yield name, act.variable(name)
+            except KeyError:
+                continue
+
+    @staticmethod
+    def _step(act: Act, id: str) -> Data:
+        state: Data = {"status": act.step(id, "status"), "error": act.step(id, "error")}
+        rec = act.record(id)
+        if rec is not None and rec.output is not NOTHING:
+            state["output"] = rec.output
+        return state
