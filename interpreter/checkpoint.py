@@ -82,8 +82,8 @@ def restore(
     """
     data = json.loads(unpack(state, LARGEST_STORED))
     names = data["workflow"] | {"revision": program.revision, "digest": program.digest}
+    mailbox.restore(data["mailbox"])  # before what has come since is delivered
     execution = Execution(program, input, mailbox, origin, names)
-    mailbox.restore(data["mailbox"])
     return _Reader(program, data).fill(execution)
 
 

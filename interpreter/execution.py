@@ -166,6 +166,8 @@ class Execution:
     ) -> None:
         self.origin = origin
         self._pinned_apart: str | None = None
+        self.left: str | None = None
+        """What is needed to undo a slice that did not complete."""
         self.root = origin.part or program.root
         # The workflow's time in seconds since 1970, without a look-up of the runtime each time.
         self.clock: Callable[[], float] = asyncio.get_running_loop().time

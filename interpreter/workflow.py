@@ -136,12 +136,15 @@ class DslWorkflow:
                 return {"saga": execution.saga} if output is None else output
             return output
         saga = execution.saga[-_MOST_REPORTED:]
+        report: dict[str, Any] = {"status": execution.status, "saga": saga}
+        if isinstance(execution.root, SliceNode):
+            report |= {"saga": execution.saga, "state": execution.left}
+            if error is None and (execution.left is not None or saga):
+                error = StepError("Cancelled", "the slice was cancelled")  # and what it leaves
+            report["final"] = error is not None and error.final
         if error is None:
-            if isinstance(execution.root, SliceNode) and saga:  # a cancellation tells nothing
-                error = StepError("Cancelled", "the slice was cancelled")
-            else:
-                raise CancelledError("cancelled")
-        report = {"status": execution.status, "step": error.step, "saga": saga}
+            raise CancelledError("cancelled")
+        report["step"] = error.step
         raise ApplicationError(
             error.message, error.details, report, type=error.type, non_retryable=True
         )

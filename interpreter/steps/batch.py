@@ -4,8 +4,8 @@ Three nodes stand for the one step. `BatchNode` is the step: its members are sli
 is one slice as the run sees it: a child workflow that is started, waited for, and undone.
 `SliceNode` is what the child runs: the loop over its items, in scopes that were sent along.
 
-A child that fails or is cancelled undoes what it did by itself. One that completed gives its saga
-log back: if it has to be undone, another child goes through that.
+However a child ends, it gives its saga log back, and undoes nothing by itself: that is done where
+and when the run does it, by another child that goes through the log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dsl.expressions import range_arguments
 from dsl.steps import DoStep, ForeachStep
 from interpreter.errors import Fault, StepError
 from interpreter.evaluation import evaluate
-from interpreter.nodes import Edge, Node, Place
+from interpreter.nodes import Node, Place
 from interpreter.payloads import payload, value_of
 from interpreter.saga import LONGEST_UNDO, Entry, Undo, unwind
 from interpreter.scope import NOTHING, Act, Rec, Stopped
@@ -189,11 +189,12 @@ class CallNode(Node):
                 break
             except Fault as fault:
                 await execution.suspend(act, rec, fault)
-        if answer["state"] is not None:
-            kept = {"id": rec.path, "state": answer["state"]}
-            entry = Entry(self, self._known_undo, act, rec.path, kept)
-            entry.status = "completed"
-            act.group.members.append(entry)
+            except _Failed as failed:
+                stop = act.token.stop
+                status = "failed" if stop is None else "cancelled"
+                self._register(act, rec, failed.state, status)
+                raise (failed.error if stop is None else Stopped(stop)) from None
+        self._register(act, rec, answer["state"], "completed")
         batch = self._batch_rec(act)
         if answer["failed"]:
             batch.keep("failed_items", batch.kept("failed_items", 0) + answer["failed"])
@@ -201,10 +202,14 @@ class CallNode(Node):
                 raise StepError(*answer["error"])
         return answer["outputs"]
 
-    @property
-    def _known_undo(self) -> Undo:
+    def _register(self, act: Act, rec: Rec, state: str | None, status: str) -> None:
+        """Notes what a child did that may have to be undone."""
         assert self.undo is not None
-        return self.undo
+        if state is not None:
+            kept = {"id": rec.path, "state": state}
+            entry = Entry(self, self.undo, act, rec.path, kept)
+            entry.status = status
+            act.group.members.append(entry)
 
     def _batch_rec(self, act: Act) -> Rec:
         rec = act.record(self.batch.key)
@@ -262,29 +267,11 @@ class CallNode(Node):
         except WorkflowAlreadyStartedError:
             raise Fault("LimitExceeded", f"there is a workflow with the id {id} already") from None
         except ChildWorkflowError as error:
-            raise self._failed(act, error) from None
+            raise _failed(error, execution.saga) from None
         finally:
             act.token.wake = None
             execution.release(size)
         return cast("Data", value_of(result.payload))
-
-    def _failed(self, act: Act, error: ChildWorkflowError) -> StepError | Stopped:
-        """What it means that a child did not complete. What it did, it has undone."""
-        cause = error.cause
-        failure = StepError("Cancelled", "the child workflow was cancelled")
-        if isinstance(cause, ApplicationError):
-            details = [*cause.details, None, None]
-            report: Any = details[1]
-            if isinstance(report, dict):
-                act.execution.saga += cast("Data", report)["saga"]
-            failure = StepError(cause.type or "Error", cause.message, details[0])
-            failure.step = cast("Data", report).get("step") if isinstance(report, dict) else None
-        elif not isinstance(cause, ChildCancelled):
-            message = cause.message if isinstance(cause, FailureError) else str(cause)
-            failure = StepError(type(cause).__name__, message)
-        if act.token.stop is not None:
-            return Stopped(act.token.stop)
-        return failure
 
     async def _undo(self, act: Act) -> None:
         """Undoes what a slice did, in a child of its own."""
@@ -303,12 +290,45 @@ class CallNode(Node):
                 break
             except Fault as fault:
                 await execution.suspend(act, rec, fault, always=True)
+            except _Failed as failed:
+                raise failed.error from None
         execution.saga += answer["saga"]
         failed = [one for one in answer["saga"] if one["compensation"] == "failed"]
         if failed:
             message = f"{len(failed)} of {len(answer['saga'])} acts could not be undone"
             raise StepError("CompensationFailed", message)
-        rec.status = "completed"
+        undone = any(one["compensation"] == "compensated" for one in answer["saga"])
+        rec.status = "completed" if undone else "skipped"
+
+
+class _Failed(Exception):
+    """A child that did not complete.
+
+    Args:
+        error: Why.
+        state: What is needed to undo what it did.
+    """
+
+    def __init__(self, error: StepError, state: str | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.state = state
+
+
+def _failed(error: ChildWorkflowError, saga: list[Data]) -> _Failed:
+    """What it means that a child did not complete; what it has undone is added to the log."""
+    cause = error.cause
+    if isinstance(cause, ChildCancelled):
+        return _Failed(StepError("Cancelled", "the child workflow was cancelled"))
+    if not isinstance(cause, ApplicationError):
+        message = cause.message if isinstance(cause, FailureError) else str(cause)
+        return _Failed(StepError(type(cause).__name__, message))
+    details = [*cause.details, None, None]
+    report = cast("Data", details[1] or {})
+    saga += report.get("saga", [])
+    step, final = report.get("step"), bool(report.get("final"))
+    failure = StepError(cause.type or "Error", cause.message, details[0], step, final=final)
+    return _Failed(failure, report.get("state"))
 
 
 class _Stopper:
@@ -340,7 +360,6 @@ class SliceNode(Node):
         block = DoStep.model_construct(set(), do=[])
         super().__init__(block, Place("", "", "", 0), compiler, None)
         self.address = f"{batch.address}/slice"
-        self.edge = Edge((), (), always=True)
         self.plain = False
         said = {"collect", "vars", "compensation", "on_error"} & step.model_fields_set
         loop = ForeachStep.model_construct(
@@ -380,9 +399,23 @@ class SliceNode(Node):
     async def enclosed(self, act: Act, rec: Rec) -> Any:
         undo: Data | None = rec.kept("undo")
         if undo is None:
-            return await super().enclosed(act, rec)
+            try:
+                return await super().enclosed(act, rec)
+            except (StepError, Stopped) as error:
+                await self._left(act, rec, error)
+                raise
         await unwind(act, rec, float(undo["seconds"]), undo["error"])
         return None
+
+    async def _left(self, act: Act, rec: Rec, error: StepError | Stopped) -> None:
+        """Notes what is needed to undo it, where it did not complete."""
+        execution = act.execution
+        await execution.settle(act.group)
+        try:
+            execution.left = self._undoable_state(act)
+        except Fault:  # too much to give back: it is undone here
+            data = error.data() if isinstance(error, StepError) else None
+            await unwind(act, rec, self.undo_limit, data)
 
     async def run(self, act: Act, rec: Rec) -> Any:
         given: Data = rec.kept("slice")
