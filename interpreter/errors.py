@@ -21,6 +21,7 @@ from temporalio.exceptions import (
     CancelledError,
     FailureError,
     RetryState,
+    ServerError,
     TimeoutError,
     TimeoutType,
 )
@@ -39,7 +40,7 @@ __all__ = [
 
 _MOST_DETAILS = 1024 * 1024
 _TOO_LARGE = "Complete result exceeds size limit."
-"""What the server makes of a result that it does not take."""
+"""What the server says of a result, of who completes an activity from outside."""
 _TIMEOUT_KINDS: dict[TimeoutType | None, str] = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
     TimeoutType.SCHEDULE_TO_START: "schedule_to_start",
@@ -190,6 +191,8 @@ def from_activity(error: FailureError) -> StepError | Fault | None:
     if isinstance(cause, ApplicationError):
         return from_application(cause)
     message = cause.message if isinstance(cause, FailureError) else str(cause or error)
+    if isinstance(cause, ServerError) and message == _TOO_LARGE:
+        return Fault("InvalidResult", "the result is larger than Temporal takes", ran=True)
     return StepError(type(cause or error).__name__, message)
 
 
@@ -202,8 +205,7 @@ def _ran(cause: ApplicationError) -> bool:
 def from_application(cause: ApplicationError) -> StepError | Fault:
     """What an error that an activity raised means.
 
-    The types that begin with `dsl.` are how our worker speaks of the activity, not in it, and a
-    result that is too large is the server's word where others complete the step.
+    The types that begin with `dsl.` are how our worker speaks of the activity, not in it.
     """
     match cause.type:
         case "dsl.InvalidArguments":
@@ -212,8 +214,6 @@ def from_application(cause: ApplicationError) -> StepError | Fault:
             return Fault("InvalidResult", cause.message, ran=True)
         case "dsl.UnregisteredActivity":
             return Fault("UnregisteredActivity", cause.message, ran=_ran(cause))
-        case "ServerError" if cause.message == _TOO_LARGE:
-            return Fault("InvalidResult", "the result is larger than Temporal takes", ran=True)
         case _:
             return StepError(
                 cause.type or "Error",

@@ -486,9 +486,9 @@ class Node:
                 except StepError as error:
                     await unwind(inside, rec, self.undo_limit, error.data())
                     outside.remove(inside.group)
-                    rec.release("try", *self.keeps)
                     rec.keep("failed", error)
             await retries.pause(act, rec, f"before try {rec.attempt + 1} of {rec.path}")
+            rec.release("try", *self.keeps)
             rec.acts = None
             for node in self.within:
                 if node.activation == self.activation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from temporalio import activity
@@ -65,7 +65,11 @@ class Redriver:
         assert info.workflow_id is not None and info.workflow_type is not None
         try:
             given = await failed_state(
-                activity.client(), info.workflow_id, run_id, info.workflow_type
+                activity.client(),
+                info.workflow_id,
+                run_id,
+                info.workflow_type,
+                info.workflow_run_id,
             )
             if wanted is not None:
                 resolved = await self._resolver.resolve(info.workflow_type, wanted, given["input"])
@@ -76,8 +80,17 @@ class Redriver:
         return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 
-async def failed_state(client: Client, id: str, run_id: str, type: str) -> dict[str, Any]:
+async def failed_state(
+    client: Client, id: str, run_id: str, type: str, own: str | None = None
+) -> dict[str, Any]:
     """The state of a run that failed: `{root, pinned, input, state}`.
+
+    Args:
+        client: A client.
+        id: The workflow id.
+        run_id: The run.
+        type: Its Workflow Type.
+        own: The run that takes it up, where there is one already.
 
     Raises:
         NotRedrivable: There is none.
@@ -95,11 +108,34 @@ async def failed_state(client: Client, id: str, run_id: str, type: str) -> dict[
     if about.status is not WorkflowExecutionStatus.FAILED:
         how = about.status.name.lower() if about.status else "unknown"
         raise NotRedrivable(f"only a run that failed can be redriven; {run_id} is {how}")
+    later = await _later(client, id, {run_id, own}, about.close_time)
+    if later is not None:
+        raise NotRedrivable(f"the run {later} of {id} came after it: redrive that one")
     try:
         found: Any = await handle.query(STATE, rpc_timeout=_PATIENCE)
     except WorkflowQueryFailedError as error:
         raise NotRedrivable(str(error)) from None
     return cast("dict[str, Any]", found)
+
+
+async def _later(
+    client: Client, id: str, known: set[str | None], after: datetime | None
+) -> str | None:
+    """A run of the same id that began after another had ended: what it did would be done again.
+
+    Who redrives takes up the last run; this is for those who name one that was the last once.
+    """
+    if after is None:
+        return None
+    query = f"WorkflowId = {json.dumps(id)} AND StartTime >= '{after.isoformat()}'"
+    async for run in client.list_workflows(query):
+        if run.run_id in known:
+            continue
+        handle: Any = client.get_workflow_handle(id, run_id=run.run_id)
+        state = await handle.query("status", rpc_timeout=_PATIENCE)
+        if "revision" in state:  # others did not begin
+            return run.run_id
+    return None
 
 
 def under(given: dict[str, Any], pinned: bytes) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from dsl.model.definition import Definition
 from interpreter.checkpoint import Data, Writer, packed
+from interpreter.definitions.resolver import ENGINE
 from interpreter.errors import Leaving
 from interpreter.execution import Execution
 from interpreter.nodes import Ending, Node
@@ -55,8 +56,14 @@ class Conflict:
 
 
 def program_of(pinned: bytes | str) -> Program:
-    """The compiled definition of a marker."""
+    """The compiled definition of a marker.
+
+    Raises:
+        NotRedrivable: It needs a newer interpreter.
+    """
     content = json.loads(pinned)
+    if content["engine"] > ENGINE:
+        raise NotRedrivable(f"it needs engine {content['engine']}, this is engine {ENGINE}")
     definition = Definition.model_validate(content["definition"])
     return Program(definition, content["digest"], content["revision"])
 

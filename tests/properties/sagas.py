@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-__all__ = ["cases"]
+__all__ = ["cases", "drawn", "maps"]
 
 _LONG = ("1m", "20m", "1h")
 _ENDS: dict[str, dict[str, Any]] = {
@@ -305,3 +307,32 @@ def _case(tape: bytes) -> dict[str, Any]:
 def cases() -> st.SearchStrategy[dict[str, Any]]:
     """Definitions, what their activities do, and when they are cancelled, if they are."""
     return st.binary(min_size=120, max_size=400).map(_case)
+
+
+def drawn(count: int, seed: int) -> list[dict[str, Any]]:
+    """That many cases: the same ones each time."""
+    found: list[dict[str, Any]] = []
+
+    def each(data: dict[str, Any]) -> None:
+        found.append(json.loads(json.dumps(data)))  # no aliases
+
+    quiet = settings(
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    seeded(seed)(quiet(given(cases())(each)))()
+    return found
+
+
+def maps(value: Any) -> Iterator[dict[str, Any]]:
+    """Every map in a value, the outer ones first."""
+    if isinstance(value, dict):
+        yield value
+        for one in tuple(value.values()):
+            yield from maps(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from maps(one)

@@ -224,3 +224,34 @@ async def test_conflicts(case: Data, ends: str, runner: Runner) -> None:
     assert lines[0] == "revision R does not fit what it has done"
     assert lines[1:] == case["conflicts"]
     await replay(*await fetch_chain(runner.client, site.name))
+
+
+async def test_only_the_last_run_is_redriven(runner: Runner) -> None:
+    """Who names a run that was the last once would do again what the one after it did."""
+    site = Site(runner, {"mocks": {"B": {"raise": {"type": "Broken"}}}})
+    site.deploy({"steps": [{"id": "a", "activity": "A"}, {"id": "b", "activity": "B"}]})
+    first = await site.start({})
+    with contextlib.suppress(WorkflowFailureError):
+        await site.end(first)
+    site.case = {"again": {"B": {"raise": {"type": "Broken"}}}}
+    second = await site.redrive(first)
+    with contextlib.suppress(WorkflowFailureError):
+        await site.end(second)
+    assert [call.path for call in site.world.calls] == ["b"]
+    async with asyncio.timeout(10):  # what lists runs lags behind
+        while True:
+            runs = [
+                one async for one in runner.client.list_workflows(f'WorkflowId = "{site.name}"')
+            ]
+            if len([one for one in runs if one.close_time is not None]) == 2:
+                break
+            await asyncio.sleep(0.05)
+    third = await site.redrive(first)
+    with pytest.raises(WorkflowFailureError) as refused:
+        await site.end(third)
+    assert "came after it: redrive that one" in str(refused.value.cause)
+    assert site.world.calls == []
+    site.case = {"again": {}}
+    fourth = await site.redrive(second)  # a run that was refused is none
+    assert await site.end(fourth) is None
+    assert [call.path for call in site.world.calls] == ["b"]

@@ -257,13 +257,13 @@ class Runner:
             AssertionError: if something else came of it than the case expects.
         """
         data = case.data
-        name = self._load(case)
+        name = self.load(case)
         world = self.worlds[name]
         expect = data["expect"]
         beside = self._load_beside(name, data)
         async with asyncio.timeout(_PATIENCE):
-            others = {id: await self._start(id, other) for id, other in beside.items()}
-            handle = await self._start(name, data)
+            others = {id: await self.start(id, other) for id, other in beside.items()}
+            handle = await self.start(name, data)
             if "suspended" in expect:
                 await self._check_suspended(handle, expect, world)
                 while "then" in expect:
@@ -293,11 +293,11 @@ class Runner:
 
         It may be cancelled at `{after: 1h}`, or at `{calls: 3}`: once so many calls were made.
         """
-        name = self._load(case)
+        name = self.load(case)
         data = dict(case.data)
         cancel = data.pop("cancel", None)
         async with asyncio.timeout(3 * _PATIENCE):
-            handle = await self._start(name, data)
+            handle = await self.start(name, data)
             with contextlib.suppress(RPCError):  # it may have ended before
                 await self._cancel(handle, name, cancel)
             await self.skip(handle)
@@ -330,7 +330,7 @@ class Runner:
         definition = (await self.store.get(name)).definition
         return Observed(definition, observation, chain, self.worlds[name].calls)
 
-    def _load(self, case: Case) -> str:
+    def load(self, case: Case) -> str:
         """Makes the definitions of a case known; gives the name of the first."""
         data = case.data
         self._count += 1
@@ -356,7 +356,7 @@ class Runner:
             self.worlds[id] = World(other.get("mocks", {}))
         return beside
 
-    async def _start(self, name: str, data: dict[str, Any]) -> WorkflowHandle[Any, Any]:
+    async def start(self, name: str, data: dict[str, Any]) -> WorkflowHandle[Any, Any]:
         arguments = [data["input"]] if "input" in data else []
         # Messages come at times of the run's own clock: it is driven from one to the next.
         moments: list[tuple[float | str, dict[str, Any] | None]] = [
