@@ -69,6 +69,8 @@ soak: .venv/dev
 	GOING_ON_EVERY=1 $(BIN)/python -m pytest tests/conformance -n 2 --dist worksteal
 	SAGA_MODEL_EXAMPLES=20000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
 	CART_SIGNALS=10000 $(BIN)/python -m pytest tests/end_to_end/test_entities.py
+	LARGE_VALUES=1500 LARGE_SIGNALS=100 SMALL_SIGNALS=20000 $(BIN)/python -m pytest tests/end_to_end/test_payload_budgets.py
+	FAN_OUT_ITEMS=10000 $(BIN)/python -m pytest tests/end_to_end/test_large_fan_out.py
 
 .venv/bench: .venv/local benchmarks/requirements.txt
 	@$(PIP) -r benchmarks/requirements.txt >&2

@@ -243,18 +243,26 @@ async def test_a_local_activity_cannot_be_completed(site: Site, name: str) -> No
     assert len(desk.log) == 1
 
 
-@pytest.mark.parametrize("fails", [False, True])
-async def test_what_is_too_large_for_the_server(site: Site, fails: bool) -> None:
-    """It takes no result and no error over 2 MiB, and makes an error of its own of them."""
+TOO_LARGE = "x" * (2 * 1024 * 1024)
+
+
+async def test_a_result_that_is_too_large_for_the_server(site: Site) -> None:
+    """It is the fault that it is in an activity, and no error; the step is not done again."""
+    desk = Desk(site, "steps: [{id: a, activity: ask, catch: [{output: caught}]}]")
+    async with desk.started() as handle:
+        await (await desk.token("a")).complete(TOO_LARGE)
+        fault = await resolved(desk, handle)
+    assert fault == "InvalidResult: the result is larger than Temporal takes"
+    assert len(desk.log) == 1
+
+
+async def test_an_error_that_is_too_large_for_the_server(site: Site) -> None:
+    """It makes an error of its own of it."""
     text = "steps: [{id: a, activity: ask, catch: [{errors: [ServerError], output: '${ error }'}]}]"
     desk = Desk(site, text)
-    large = "x" * (2 * 1024 * 1024)
     async with desk.started() as handle:
         token = await desk.token("a")
-        if fails:
-            await token.fail(ApplicationError("no", large, type="Declined", non_retryable=True))
-        else:
-            await token.complete(large)
+        await token.fail(ApplicationError("no", TOO_LARGE, type="Declined", non_retryable=True))
         error = await desk.output(handle)
     assert "exceeds size limit" in error["message"] and len(desk.log) == 1
 

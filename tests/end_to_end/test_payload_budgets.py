@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio import activity
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import (
     Client,
     WorkflowFailureError,
@@ -28,6 +32,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
+from temporalio.common import RawValue
 from temporalio.converter import DataConverter, ExternalStorage
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -51,6 +56,11 @@ KIB = 1024
 MIB = 1024 * KIB
 HARD = 50 * MIB
 """Where the server terminates a run."""
+LARGE_VALUES = int(os.environ.get("LARGE_VALUES", "400"))
+"""How many values of 140 KiB there are at the same time."""
+LARGE_SIGNALS = int(os.environ.get("LARGE_SIGNALS", "11"))
+"""How many signals of 2 MiB are sent, one after the other."""
+SMALL_SIGNALS = int(os.environ.get("SMALL_SIGNALS", "2000"))
 TOO_MUCH = 3 * MIB
 STORED = 5 * MIB
 BAD = {
@@ -439,19 +449,164 @@ async def test_large_results_one_after_the_other(site: WorkflowEnvironment) -> N
 @pytest.mark.parametrize(
     "each",
     [
-        pytest.param(_step("give", size=100 * KIB), id="results"),
-        pytest.param(_step("take", text="${ input.s[:102400] }"), id="arguments"),
+        pytest.param(_step("give", size=140 * KIB), id="results"),
+        pytest.param(_step("take", text="${ input.s[:143360] }"), id="arguments"),
     ],
 )
-async def test_1500_large_values_at_the_same_time(
+async def test_many_large_values_at_the_same_time(
     site: WorkflowEnvironment, each: dict[str, Any]
 ) -> None:
-    """150 MB, three times what a history may have."""
-    body = {"foreach": "${ range(1500) }", "concurrency": 1500, "do": [each, {"value": 1}]}
+    """57 MB or more: a history may have 50."""
+    items = f"${{ range({LARGE_VALUES}) }}"
+    body = {"foreach": items, "concurrency": LARGE_VALUES, "do": [each, {"value": 1}]}
     definition = {"steps": [body, {"value": "done"}]}
-    async with started(site.client, definition, {"s": "x" * 102_400}) as run:
+    async with started(site.client, definition, {"s": "x" * 143_360}) as run:
         assert await run.ended(120) == "done"
         assert len(await run.judged(45 * MIB, refused=True)) > 1
+
+
+LARGE_SIGNAL = _noise(2 * MIB - 5000)
+FLOODED: dict[str, Any] = {
+    "signals": {"go": {}, "noise": {}, "handled": {"do": [{"set": {"n": "${ vars.n + 1 }"}}]}},
+    "vars": {"n": 0},
+    "steps": [WAIT, {"value": "${ vars.n }"}],
+}
+
+
+async def _signals(run: Run) -> dict[str, Any]:
+    """What the status says of signals, once all that were sent have come."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return (await run.handle.query("status"))["signals"]
+            except RPCError as error:  # asked while the run cannot go on because more comes
+                if "in failed state" not in str(error):
+                    raise
+                await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["noise", "unknown", "handled"])
+async def test_large_signals_that_nobody_waits_for(site: WorkflowEnvironment, name: str) -> None:
+    """Each history stays far below 50 MB. Some are kept while that does no harm."""
+    taken = refused = 0
+    async with started(site.client, FLOODED) as run:
+        for sent in range(1, LARGE_SIGNALS + 1):
+            await run.handle.signal(name, LARGE_SIGNAL)
+            signals = await _signals(run)  # the server does not close a run that was sent more
+            taken, refused = signals["kept"].get(name, 0), signals["refused"].get(name, 0)
+            assert taken + refused == (0 if name == "handled" else sent)
+            assert taken <= (2 if name == "noise" else 0)
+        await run.handle.signal("go")
+        assert await run.ended() == (LARGE_SIGNALS if name == "handled" else 0)
+        assert len(await run.judged(22 * MIB, refused=True)) > 1
+
+
+async def test_large_signals_that_come_before_their_waits(site: WorkflowEnvironment) -> None:
+    """They are kept while the run can stay as it is, in the order of arrival; no more than that."""
+    steps: list[dict[str, Any]] = [
+        WAIT,
+        {"id": "first", "wait_signal": "noise"},
+        {"id": "second", "wait_signal": "noise"},
+        WAIT,
+        {"value": "${ [len(steps.first.output), steps.first.output == steps.second.output] }"},
+    ]
+    async with started(site.client, FLOODED | {"steps": steps}) as run:
+        for _ in range(3):
+            await run.handle.signal("noise", LARGE_SIGNAL)
+        signals = await _signals(run)
+        assert (signals["kept"], signals["refused"]) == ({"noise": 2}, {"noise": 1})
+        says = "those that are waiting would have over 4,194,304 bytes"
+        assert signals["reasons"] == {"noise": says}
+        await run.handle.signal("go")  # both are consumed, and make room
+        await run.handle.signal("noise", LARGE_SIGNAL)
+        assert (await _signals(run))["kept"] == {"noise": 1}
+        await run.handle.signal("go")
+        assert await run.ended() == [len(LARGE_SIGNAL), True]
+        await run.judged()
+
+
+async def test_the_room_for_signals_goes_on_with_the_run(site: WorkflowEnvironment) -> None:
+    """What a wait took, was stopped in and has put back counts too."""
+    two = {"wait_signal": "noise", "count": 2, "timeout": "1h"}
+    race = {"parallel": {"two": [two], "go": [WAIT]}, "join": "any"}
+    steps = [race, WAIT, {"wait_signal": "noise"}]
+    text = "x" * MIB  # which can be compressed
+    async with started(site.client, FLOODED | {"steps": steps}, continue_after=1) as run:
+        await run.handle.signal("noise", text)
+        assert (await _signals(run))["kept"] == {}
+        await run.handle.signal("go")
+        assert (await _signals(run))["kept"] == {"noise": 1}
+        for _ in range(4):
+            await run.handle.signal("noise", text)
+        signals = await _signals(run)
+        assert (signals["kept"], signals["refused"]) == ({"noise": 3}, {"noise": 2})
+        await run.handle.signal("go")
+        assert await run.ended() == text
+        assert len(await run.judged(refused=True)) > 1
+
+
+async def test_a_stream_of_signals_that_are_refused(site: WorkflowEnvironment) -> None:
+    async with started(site.client, FLOODED, continue_after=1500) as run:
+        for start in range(0, SMALL_SIGNALS, 100):
+            some = range(start, start + 100)
+            await asyncio.gather(*(run.handle.signal("none", one) for one in some))
+        assert (await _signals(run))["refused"] == {"none": SMALL_SIGNALS}
+        await run.handle.signal("go")
+        assert await run.ended() == 0
+        chain = await run.judged(refused=True)
+        assert len(chain) > 1 and max(len(history.events) for history in chain) < 2500
+
+
+async def test_no_signal_is_lost_where_a_run_goes_on(site: WorkflowEnvironment) -> None:
+    """Some come before the first task of the run that goes on: a reset makes sure of it."""
+    async with started(site.client, FLOODED, continue_after=12) as run:
+        sent = 0
+        while len(await fetch_chain(run.client, run.handle.id)) == 1:
+            await run.handle.signal("noise", sent)
+            sent += 1
+            assert (await _signals(run))["kept"] == {"noise": sent}
+        await run.handle.signal("noise", sent)
+        assert (await _signals(run))["kept"] == {"noise": sent + 1}
+        current = await run.client.get_workflow_handle(run.handle.id).describe()
+        request = ResetWorkflowExecutionRequest(
+            namespace=run.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=current.id, run_id=current.run_id),
+            workflow_task_finish_event_id=4,
+            request_id=uuid.uuid4().hex,
+        )
+        await run.client.workflow_service.reset_workflow_execution(request)
+        again = run.client.get_workflow_handle(run.handle.id)
+        assert (await _signals(Run(run.client, again)))["kept"] == {"noise": sent + 1}
+        await again.signal("go")
+        assert await again.result() == 0
+
+
+async def test_a_stream_of_signals_that_cannot_be_read(site: WorkflowEnvironment) -> None:
+    unreadable = RawValue(Payload(metadata={"encoding": b"binary/plain"}, data=b"x"))
+    async with started(site.client, FLOODED, continue_after=100) as run:
+        for _ in range(100):
+            await run.handle.signal("noise", unreadable)
+        assert (await _signals(run))["refused"] == {"noise": 100}
+        await run.handle.signal("go")
+        assert await run.ended() == 0
+        assert len(await run.judged(refused=True)) > 1
+
+
+async def test_signals_that_come_before_the_definition_is_known(
+    site: WorkflowEnvironment,
+) -> None:
+    store, name = _store(FLOODED)
+    handle = await site.client.start_workflow(name, id=name, task_queue=name)
+    for _ in range(4):
+        await handle.signal("noise", LARGE_SIGNAL)
+    async with make_worker(site.client, store, REGISTRY, task_queue=name):
+        await _begun(handle)
+        run = Run(site.client, handle)
+        signals = await _signals(run)
+        assert (signals["kept"], signals["refused"]) == ({"noise": 2}, {"noise": 2})
+        await handle.signal("go")
+        assert await run.ended() == 0
+        await run.judged(refused=True)
 
 
 # With external storage.
@@ -586,7 +741,9 @@ async def test_a_worker_without_storage_says_what_to_configure(
     steps = [WAIT, _step("take", text="${ input.s }")]
     store, name = _store({**SIGNALS, "steps": steps})
     size = KIB if begun else MIB
-    handle = await stored.start_workflow(name, {"s": "x" * size}, id=name, task_queue=name)
+    handle = await stored.start_workflow(
+        name, {"s": "x" * size}, id=name, task_queue=name, task_timeout=timedelta(seconds=2)
+    )
     if begun:
         async with make_worker(stored, store, REGISTRY, task_queue=name):
             await _begun(handle)
