@@ -174,6 +174,10 @@ def accept_resumption(execution: Execution | None) -> list[Suspension]:
     """
     if execution is None or not execution.suspensions:
         raise ValueError("nothing is suspended")
+    if execution.origin.part is not None:
+        raise ValueError(
+            "a slice of a `batch` ends as it began; answer `retry`, `skip`, `resolve` or `fail`"
+        )
     if execution.undoing or execution.token.stopping():
         raise ValueError(
             "it is being undone, and that ends as it began; answer `retry`, `skip` or `resolve`"

@@ -74,6 +74,8 @@ def reopened(execution: Execution) -> str:
     Raises:
         NotRedrivable: What has to be redone is unknown, or was undone.
     """
+    if execution.origin.part is not None:
+        raise NotRedrivable("it is a slice of a `batch`: redrive the run it is a part of")
     if execution.status != "failed":
         raise NotRedrivable(_why_not(execution))
     if execution.saga:

@@ -10,7 +10,7 @@ from interpreter.handlers import HandlerNode
 from interpreter.nodes import Node
 from interpreter.scope import Act, Rec
 from interpreter.steps.activity import ActivityNode
-from interpreter.steps.batch import BatchNode, SliceNode
+from interpreter.steps.batch import BatchNode, CallNode, SliceNode
 from interpreter.steps.blocks import DoNode, RootNode, SwitchNode
 from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.loops import LoopNode
@@ -74,6 +74,8 @@ def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
     }
     if isinstance(node, ActivityNode):
         state["activity"] = node.activity
+    if isinstance(node, CallNode) and rec is not None:
+        state["workflow_id"] = node.workflow_id(rec.path)
     if node.description is not None:
         state["description"] = node.description
     if rec is None:

@@ -37,7 +37,7 @@ from interpreter.steps.join import Join, JoinRule
 if TYPE_CHECKING:
     from interpreter.program import Compiler, Reads
 
-__all__ = ["BatchNode", "SliceNode"]
+__all__ = ["BatchNode", "CallNode", "SliceNode"]
 
 Data = dict[str, Any]
 _SLICE = " slice"
@@ -71,7 +71,7 @@ class BatchNode(Node):
         self.variables = ()  # those of the items
         self.call = CallNode(step, compiler, self)
         self.body = (self.call,)
-        self.slice = SliceNode(step, min(concurrency, self.size), compiler, self)
+        self.slice = SliceNode(step, compiler, self)
         self.plain = not self.enclosing()
 
     def shape(self) -> tuple[Any, ...]:
@@ -164,6 +164,11 @@ def _not_a_range(bounds: list[Any]) -> str | None:
 class CallNode(Node):
     """A slice, as the run sees it that is divided."""
 
+    @staticmethod
+    def workflow_id(path: str) -> str:
+        """The id of the child workflow of a slice."""
+        return f"{workflow.info().workflow_id}/{path}"
+
     kind: ClassVar[str] = "batch"
     registers: ClassVar[bool] = True
 
@@ -237,7 +242,7 @@ class CallNode(Node):
         """Runs a child and waits until it settled."""
         execution = act.execution
         program = execution.program
-        id = f"{workflow.info().workflow_id}/{path}"
+        id = self.workflow_id(path)
         if len(id) > _MAX_ID:
             raise Fault("LimitExceeded", f"the id of the child workflow has {len(id)} characters")
         whole = {
@@ -282,11 +287,15 @@ class CallNode(Node):
         rec = act.recs["undo"] = Rec(self, path)
         deadline = act.token.deadline
         seconds = LONGEST_UNDO if deadline is None else max(1.0, deadline - execution.clock())
-        undo = {"error": act.lookup("error"), "seconds": seconds}
+        given = {
+            "input": self.batch.slice.reads.of_input(act),
+            "state": kept["state"],
+            "undo": {"error": act.lookup("error"), "seconds": seconds},
+        }
         while True:
             act.token.check()
             try:
-                answer = await self._child(act, rec, path, {"state": kept["state"], "undo": undo})
+                answer = await self._child(act, rec, path, given)
                 break
             except Fault as fault:
                 await execution.suspend(act, rec, fault, always=True)
@@ -354,9 +363,7 @@ class SliceNode(Node):
     kind: ClassVar[str] = "slice"
     what: ClassVar[str] = "slice"
 
-    def __init__(
-        self, step: ForeachStep, concurrency: int, compiler: Compiler, batch: BatchNode
-    ) -> None:
+    def __init__(self, step: ForeachStep, compiler: Compiler, batch: BatchNode) -> None:
         block = DoStep.model_construct(set(), do=[])
         super().__init__(block, Place("", "", "", 0), compiler, None)
         self.address = f"{batch.address}/slice"
@@ -368,7 +375,7 @@ class SliceNode(Node):
             do=step.do,
             as_=step.as_,
             index_as=step.index_as,
-            concurrency=concurrency,
+            concurrency=step.concurrency and min(step.concurrency, batch.size),
             **{name: getattr(step, name) for name in said},
         )
         with compiler.reading() as reads:
@@ -491,13 +498,15 @@ class _Needs:
     def of(self, act: Act) -> Data:
         """The values in an act."""
         names = dict(self._names(act))
-        given: Data = {"input": self._input(names.pop("input", {}))}
-        given["names"] = names
+        names.pop("input", None)
+        given: Data = {"input": self.of_input(act), "names": names}
         given["vars"] = dict(self._variables(act))
         given["steps"] = {id: self._step(act, id) for id in self.steps}
         return given
 
-    def _input(self, value: Any) -> Any:
+    def of_input(self, act: Act) -> Any:
+        """The input, as far as it is read."""
+        value = act.lookup("input")
         if self.input_keys is None or not isinstance(value, dict):
             return value
         fields = cast("Data", value)
