@@ -93,7 +93,7 @@ class Writer:
     Args:
         execution: The run.
         whole: Whether all outputs are kept, also those that nothing reads.
-        shows: Whether it keeps what handlers did that have ended, to be shown.
+        shows: Whether it keeps what is only shown: iterations and handlers that have ended.
     """
 
     def __init__(self, execution: Execution, *, whole: bool = False, shows: bool = True) -> None:
@@ -187,7 +187,7 @@ class Writer:
             data["held"] = self.held(rec.held)
         if rec.acts:
             data["acts"] = [(index, self.act(act)) for index, act in rec.acts.items()]
-        if rec.past:
+        if rec.past and self.shows:
             data["past"] = [(index, self.act(act)) for index, act in rec.past]
         return data
 

@@ -24,10 +24,11 @@ from interpreter.definitions.resolver import Resolver
 from interpreter.program import Program
 from interpreter.revising import STATE, NotRedrivable, adopt, program_of
 
-__all__ = ["REDRIVE", "Redriver", "failed_state", "fitted", "under"]
+__all__ = ["REDRIVE", "TAKE_UP", "Redriver", "failed_state", "fitted", "under"]
 
 REDRIVE = "dsl.redrive"
-"""The name of the activity."""
+TAKE_UP = "dsl.take_up"
+"""The names of the activities: for a run, and for a slice of one."""
 _PATIENCE = timedelta(seconds=20)
 
 
@@ -44,7 +45,7 @@ class Redriver:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         """What a worker registers."""
-        return [self.redrive]
+        return [self.redrive, self.take_up]
 
     @activity.defn(name=REDRIVE)
     async def redrive(self, run_id: str, wanted: dict[str, str] | None) -> RawValue:
@@ -77,6 +78,39 @@ class Redriver:
         except NotRedrivable as error:
             raise ApplicationError(str(error), type="NotRedrivable", non_retryable=True) from None
         data = json.dumps(given, ensure_ascii=False).encode()
+        return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+
+    @activity.defn(name=TAKE_UP)
+    async def take_up(self, run_id: str, pinned: str) -> RawValue:
+        """The state of a slice that did not complete, for one that takes it up.
+
+        Args:
+            run_id: The child's run.
+            pinned: The definition under which it goes on.
+
+        Returns:
+            `{state}`; null where there is none any more: then all of its items are done again.
+
+        Raises:
+            ApplicationError: `NotRedrivable`: what it did does not fit the definition.
+        """
+        info = activity.info()
+        assert info.workflow_id is not None
+        handle = activity.client().get_workflow_handle(info.workflow_id, run_id=run_id)
+        state: str | None = None
+        try:
+            found: Any = await handle.query(STATE, True, rpc_timeout=_PATIENCE)
+            state = found["state"]
+            if found["pinned"] != pinned:
+                state = fitted(found, program_of(pinned))
+        except WorkflowQueryFailedError:
+            pass
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        except NotRedrivable as error:
+            raise ApplicationError(str(error), type="NotRedrivable", non_retryable=True) from None
+        data = json.dumps({"state": state}).encode()
         return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
 
 

@@ -22,6 +22,7 @@ from interpreter.nodes import Ending, Node
 from interpreter.program import Program
 from interpreter.scope import Act, Rec
 from interpreter.steps.activity import ActivityNode
+from interpreter.steps.batch import BatchNode, CallNode
 from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.join import Join, JoinState
 from interpreter.steps.loops import LoopNode
@@ -31,7 +32,10 @@ __all__ = ["STATE", "Conflict", "NotRedrivable", "adopt", "program_of", "reopene
 STATE = "dsl.state"
 """The query for the state of a run that failed: `{root, pinned, input, state}`."""
 _STANDS = frozenset(("completed", "caught", "skipped"))
-_KEPT = ("vars", "items", "outputs", "index", "left", "case", "returning")
+_KEPT = (
+    *("vars", "items", "outputs", "index", "left", "case", "returning"),
+    *("slice", "first", "tolerated", "failed_items", "failed_run"),
+)
 """What an open step keeps when it is gone through again."""
 
 
@@ -68,15 +72,19 @@ def program_of(pinned: bytes | str) -> Program:
     return Program(definition, content["digest"], content["revision"])
 
 
-def reopened(execution: Execution) -> str:
+def reopened(execution: Execution, *, part: bool = False) -> str:
     """The state of a run that failed, as if it stood before what made it fail; packed.
+
+    Args:
+        execution: The run.
+        part: Whether it is asked for by the run that it is a slice of.
 
     Raises:
         NotRedrivable: What has to be redone is unknown, or was undone.
     """
-    if execution.origin.part is not None:
+    if execution.origin.part is not None and not part:
         raise NotRedrivable("it is a slice of a `batch`: redrive the run it is a part of")
-    if execution.status != "failed":
+    if execution.status != "failed" and not (part and execution.status == "cancelled"):
         raise NotRedrivable(_why_not(execution))
     if execution.saga:
         raise NotRedrivable("what it had done was to be undone: start anew")
@@ -137,7 +145,8 @@ class _Reopening(Writer):
         node, edge = rec.node, rec.node.edge
         nodes = node.within if node.owner is not None else self.program.places.values()
         inside = {one.key for one in nodes if one.activation == node.activation}
-        if not inside and not isinstance(node, ForeachNode | LoopNode):
+        again = isinstance(node, CallNode) and rec.keeps("failed_run")
+        if not inside and not again and not isinstance(node, ForeachNode | LoopNode | BatchNode):
             return {node.key}, set()
         dropped: set[str] = set()
         past: set[str] = set()
@@ -269,7 +278,6 @@ class _Adoption:
 
     def step(self, row: Data) -> Iterator[Conflict]:
         """What is wrong with a step that began."""
-        row.pop("past", None)  # what was shown of iterations that ended
         row.pop("fault", None)  # it is tried again
         for name in ("suspended", "given"):
             row.get("held", {}).pop(name, None)

@@ -29,7 +29,7 @@ from interpreter.logs import log
 from interpreter.messages import Mailbox
 from interpreter.payloads import INLINE, MAX_BYTES, NAME_STORAGE, Budget, payload, value_of
 from interpreter.program import Program
-from interpreter.redriver import REDRIVE
+from interpreter.redriver import REDRIVE, TAKE_UP
 from interpreter.revising import STATE, NotRedrivable, reopened, revised
 from interpreter.status import status
 from interpreter.steps.batch import SliceNode
@@ -178,6 +178,8 @@ class DslWorkflow:
             raise RuntimeError(f"this run needs external storage. {NAME_STORAGE}")
         if content is not None:
             value = content.get("input", value)
+        if given is not None and "redrive" in given:
+            given |= await self._taken_up(given["redrive"])
         execution = self._made(program, value, given or {})
         if content is not None:
             execution.attribute_types = content.get("search_attributes", {})
@@ -238,6 +240,17 @@ class DslWorkflow:
             start_to_close_timeout=timedelta(seconds=60),
         )
         return await self._first(asked)
+
+    async def _taken_up(self, run_id: str) -> dict[str, Any]:
+        """What a slice had done that did not complete; nothing where that is gone."""
+        asked = workflow.execute_activity(
+            TAKE_UP,
+            args=[run_id, self._pinned.decode()],
+            result_type=RawValue,
+            start_to_close_timeout=timedelta(seconds=60),
+        )
+        found = json.loads(await self._first(asked))
+        return found if found["state"] is not None else {}
 
     def _resolve(self, wanted: dict[str, str] | None) -> collections.abc.Awaitable[RawValue]:
         return workflow.execute_local_activity(
@@ -409,10 +422,10 @@ class DslWorkflow:
         return _answer_of(execution, journal(execution), "the journal")
 
     @workflow.query(name=STATE)
-    def _state(self) -> RawValue:
+    def _state(self, part: bool = False) -> RawValue:
         execution = self._begun()
         try:
-            state = reopened(execution)
+            state = reopened(execution, part=part)
         except NotRedrivable as error:
             raise refusal(str(error), "NotRedrivable") from None
         about = {

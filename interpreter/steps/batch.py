@@ -190,7 +190,10 @@ class CallNode(Node):
             act.token.check()
             try:
                 index: int = act.lookup(_SLICE)
-                answer = await self._child(act, rec, rec.path, self._slice(act, index))
+                given = self._slice(act, index)
+                if rec.keeps("failed_run"):  # the run is redriven: its items that are done stand
+                    given["redrive"] = rec.kept("failed_run")
+                answer = await self._child(act, rec, rec.path, given)
                 break
             except Fault as fault:
                 await execution.suspend(act, rec, fault)
@@ -198,13 +201,14 @@ class CallNode(Node):
                 stop = act.token.stop
                 status = "failed" if stop is None else "cancelled"
                 self._register(act, rec, failed.state, status)
+                rec.keep("failed_run", failed.run_id)
                 raise (failed.error if stop is None else Stopped(stop)) from None
         self._register(act, rec, answer["state"], "completed")
         batch = self._batch_rec(act)
         if answer["failed"]:
-            batch.keep("failed_items", batch.kept("failed_items", 0) + answer["failed"])
-            if (self.batch.left(batch) or 0) < 0:
+            if (self.batch.left(batch) or 0) < answer["failed"]:
                 raise StepError(*answer["error"])
+            batch.keep("failed_items", batch.kept("failed_items", 0) + answer["failed"])
         return answer["outputs"]
 
     def _register(self, act: Act, rec: Rec, state: str | None, status: str) -> None:
@@ -315,12 +319,14 @@ class _Failed(Exception):
 
     Args:
         error: Why.
+        run_id: Its run.
         state: What is needed to undo what it did.
     """
 
-    def __init__(self, error: StepError, state: str | None = None) -> None:
+    def __init__(self, error: StepError, run_id: str, state: str | None = None) -> None:
         super().__init__(str(error))
         self.error = error
+        self.run_id = run_id
         self.state = state
 
 
@@ -328,16 +334,16 @@ def _failed(error: ChildWorkflowError, saga: list[Data]) -> _Failed:
     """What it means that a child did not complete; what it has undone is added to the log."""
     cause = error.cause
     if isinstance(cause, ChildCancelled):
-        return _Failed(StepError("Cancelled", "the child workflow was cancelled"))
+        return _Failed(StepError("Cancelled", "the child workflow was cancelled"), error.run_id)
     if not isinstance(cause, ApplicationError):
         message = cause.message if isinstance(cause, FailureError) else str(cause)
-        return _Failed(StepError(type(cause).__name__, message))
+        return _Failed(StepError(type(cause).__name__, message), error.run_id)
     details = [*cause.details, None, None]
     report = cast("Data", details[1] or {})
     saga += report.get("saga", [])
     step, final = report.get("step"), bool(report.get("final"))
     failure = StepError(cause.type or "Error", cause.message, details[0], step, final=final)
-    return _Failed(failure, report.get("state"))
+    return _Failed(failure, error.run_id, report.get("state"))
 
 
 class _Stopper:

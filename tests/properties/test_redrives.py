@@ -12,14 +12,16 @@ import json
 import os
 from typing import Any
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
 
+from dsl.loader import load_text
 from tests.properties.sagas import drawn, maps
 from tests.support.conformance import TASK_QUEUE, Case, Runner
 from tests.support.servers import fetch, fetch_chain, persistent, replay
 
-EXAMPLES = int(os.environ.get("REDRIVE_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("REDRIVE_EXAMPLES", "200"))
 _ABREAST = 12
 _TAKEN_OUT = ("compensate", "compensation", "pivot", "timeout", "start_to_close_timeout")
 _ERRORS = ("X", "Y", "JoinFailed", "MaxIterations")
@@ -27,7 +29,8 @@ _ERRORS = ("X", "Y", "JoinFailed", "MaxIterations")
 Data = dict[str, Any]
 
 
-async def test_what_was_done_is_not_done_again(runner: Runner) -> None:
+@pytest.mark.parametrize("batch", [False, True], ids=["plain", "in batches"])
+async def test_what_was_done_is_not_done_again(batch: bool, runner: Runner) -> None:
     gate = asyncio.Semaphore(_ABREAST)
 
     async def one(data: Data) -> str | None:
@@ -37,7 +40,7 @@ async def test_what_was_done_is_not_done_again(runner: Runner) -> None:
             except Exception as error:
                 raise AssertionError(json.dumps(data)) from error
 
-    cases = [data for data in drawn(EXAMPLES, seed=20) if _prepared(data)]
+    cases = [data for data in drawn(EXAMPLES, seed=20 + batch) if _prepared(data, batch)]
     found = await asyncio.gather(*map(one, cases))
     assert found.count("redriven") >= len(cases) // 10
     wrong = [problem for problem in found if problem not in (None, "redriven")]
@@ -52,7 +55,7 @@ async def _redriven(data: Data, runner: Runner) -> str | None:
     if state["status"] != "failed":
         return None
     world = runner.worlds[name]
-    before = _completed(await fetch_chain(runner.client, name))
+    before = _completed(await fetch_chain(runner.client, name, children=True))
     world.calls.clear()
     world.mocks = {}
     again = await runner.client.start_workflow(
@@ -69,7 +72,7 @@ async def _redriven(data: Data, runner: Runner) -> str | None:
     error = state.get("error", {"type": "X"})["type"]
     if state["status"] not in ("completed", "failed") or error not in _ERRORS:
         return f"{report}it ended {state['status']}: {error}"
-    await replay(*await fetch_chain(runner.client, name))
+    await replay(*await fetch_chain(runner.client, name, children=True))
     return "redriven"
 
 
@@ -106,7 +109,7 @@ def _completed(chain: list[WorkflowHistory]) -> set[str]:
     return found
 
 
-def _prepared(data: Data) -> bool:
+def _prepared(data: Data, batch: bool) -> bool:
     """Takes out of a case what undoes, and what time decides; says whether it fits the test."""
     if "cancel" in data:
         return False
@@ -118,4 +121,11 @@ def _prepared(data: Data) -> bool:
             step.pop(key, None)
         if "rollback" in step:
             step["value"] = step.pop("rollback")
-    return True
+        if batch and "foreach" in step and not {"join", "losers"} & step.keys():
+            step["batch"] = 2
+    return not batch or _valid(data, '"batch"')
+
+
+def _valid(data: Data, needed: str) -> bool:
+    text = json.dumps({"dsl": 1, "name": "redriven", **data["definition"]})
+    return needed in text and load_text(text, "redriven").ok
