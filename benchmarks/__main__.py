@@ -14,6 +14,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from benchmarks.expressions import expression_rounds
+from benchmarks.fan_out import fan_out_rounds
 from benchmarks.first import first_activity
 from benchmarks.histories import check_same, size_of
 from benchmarks.load import fetch, run_rounds
@@ -45,6 +46,7 @@ class Plan:
         stores: Rounds, and executions in each, of where definitions come from.
         expressions: Rounds, and seconds for each expression in each.
         validating: Rounds.
+        fan_out: Rounds; the items of a small run, of a large one, and of a batch.
     """
 
     rounds: int
@@ -57,10 +59,36 @@ class Plan:
     stores: tuple[int, int]
     expressions: tuple[int, float]
     validating: int
+    fan_out: tuple[int, int, int, int]
 
 
-_FULL = Plan(10, 1.0, 6, 1000, 1666, (2, 120), (7, 12), (8, 20), (7, 0.01), 5)
-_QUICK = Plan(2, 0.15, 2, 100, 40, (1, 8), (2, 4), (2, 3), (2, 0.001), 1)
+_FULL = Plan(
+    10,
+    1.0,
+    6,
+    1000,
+    1666,
+    (2, 120),
+    (7, 12),
+    (8, 20),
+    (7, 0.01),
+    5,
+    (3, 1000, 10_000, 500),
+)
+_QUICK = Plan(
+    2,
+    0.15,
+    2,
+    100,
+    40,
+    (1, 8),
+    (2, 4),
+    (2, 3),
+    (2, 0.001),
+    1,
+    (1, 100, 300, 100),
+)
+_FAN_OUT = "fan_out"
 
 
 def _say(text: str) -> None:
@@ -69,6 +97,12 @@ def _say(text: str) -> None:
 
 async def _measure(client: Client, address: str, plan: Plan, only: list[str]) -> Results:
     results = Results()
+    if not only or _FAN_OUT in only:
+        _say("many items in batches")
+        async with process("activities", address):
+            results.fan_out = await fan_out_rounds(client, address, *plan.fan_out)
+        if only == [_FAN_OUT]:
+            return results
     chosen = [one for one in SCENARIOS if not only or one.name in only]
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process("activities", address))
@@ -141,7 +175,7 @@ def _options() -> argparse.Namespace:
     names = [scenario.name for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run; nothing is written")
-    parser.add_argument("--only", action="append", default=[], choices=names)
+    parser.add_argument("--only", action="append", default=[], choices=[*names, _FAN_OUT])
     parser.add_argument("--profile", choices=names, help="profile a scenario instead")
     parser.add_argument("--variant", choices=VARIANTS, default="dsl", help="what is profiled")
     parser.add_argument("--executions", type=int, default=200, help="how many are profiled")

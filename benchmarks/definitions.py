@@ -116,6 +116,18 @@ def _first(count: int) -> Json:
     return chain
 
 
+def _fan_out(batch: int) -> Json:
+    """An activity for each of `input.items` items. Nothing reads what they give."""
+    items = {
+        "foreach": "range(input.items)",
+        "batch": batch,
+        "concurrency": 100,
+        "do": [_add("add", "item", 1)],
+    }
+    end = {"id": "end", "value": "${ input.items }"}
+    return {"name": f"fan_out_{batch}", "steps": [items, end], "output": "${ steps.end.output }"}
+
+
 DEFINITIONS: dict[str, Json] = {
     one["name"]: {"dsl": 1, **one}
     for one in (
@@ -128,6 +140,8 @@ DEFINITIONS: dict[str, Json] = {
         _open(),
         _first(10),
         _first(1000),
+        _fan_out(100),
+        _fan_out(500),
     )
 }
 """By name."""

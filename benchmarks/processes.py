@@ -23,10 +23,10 @@ class Process:
 
     async def _answer(self) -> dict[str, Any]:
         assert self._child.stdout is not None
-        line = await self._child.stdout.readline()
-        if not line:
-            raise RuntimeError("a worker process of the benchmark has ended")
-        return json.loads(line)
+        while line := await self._child.stdout.readline():
+            if line.startswith(b"{"):  # the SDK prints its warnings there too
+                return json.loads(line)
+        raise RuntimeError("a worker process of the benchmark has ended")
 
     async def ask(self, command: str) -> dict[str, Any]:
         """Its answer to a command."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.expressions import EXPRESSIONS, Timings
+from benchmarks.fan_out import FanOut
 from benchmarks.histories import Size
 from benchmarks.load import Load
 from benchmarks.scenarios import SCENARIOS
@@ -37,6 +38,7 @@ class Results:
     stores: Stores | None = None
     expressions: Timings | None = None
     validating: Validating | None = None
+    fan_out: FanOut | None = None
     seconds: float = 0
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
     load_after: float = 0
@@ -145,6 +147,8 @@ def _rows(results: Results) -> Iterator[Row]:
         context = f"{median(long) * 1e3:.1f} ms against {median(short) * 1e3:.1f} ms"
         what = "first activity of 1,000 steps, against 10 steps"
         yield Row(what, str(ratio), "", context, "<= 1.30", ratio.median <= 1.3)
+    if results.fan_out is not None:
+        yield _fan_out_row(results.fan_out)
     if results.expressions is not None:
         ours = results.expressions.medians()["dsl"]
         worst = max(results.expressions.growth())
@@ -155,6 +159,13 @@ def _rows(results: Results) -> Iterator[Row]:
         what = "expressions, large document against small"
         shown = f"{growth:.2f} (most {worst:.2f})"
         yield Row(what, shown, "", "median of the ten", "~ 1", worst < 1.25)
+
+
+def _fan_out_row(found: FanOut) -> Row:
+    what = f"{found.many:,} items in batches of {found.batch}, an item, against {found.few:,} items"
+    large, small = median(found.large) * 1e3, median(found.small) * 1e3
+    context = f"{large:.2f} ms against {small:.2f} ms; {found.many / median(found.seconds):.0f} /s"
+    return Row(what, str(found.ratio), "", context, "<= 1.20", found.ratio.median <= 1.2)
 
 
 _HEAD = ("measure", "of unsandboxed", "of sandboxed", "ours/unsandboxed/sandboxed", "aim", "")
@@ -295,6 +306,8 @@ without the SDK's sandbox, *sandboxed* is with it, as is the SDK's default.
 - **Cold replay** is CPU time of the SDK's `Replayer` from an empty cache, compiling included.
 - **Memory** is the growth of a fresh worker for each execution that is open in its cache.
 - **First activity** is the time from a start until its first activity begins.
+- **Items in batches** are those of a `foreach` with `batch`, an activity each, a hundred at a time:
+  the worker's CPU time for an item, parent and children together.
 
 ## Where definitions come from
 

@@ -188,6 +188,7 @@ class Execution:
         self.burst = 0  # steps since something was waited for
         self.bursts = 0
         self._pending = 0
+        self.slices = 0  # how many of them are slices of a `batch`
         self._sent = 0
         self._sent_at: int = 0
         self._room: Timer | None = None
@@ -565,11 +566,12 @@ class Execution:
         Args:
             act: The act of the step.
             rec: Its record.
-            drains: Whether it waits for what is in flight, which is known to end.
+            drains: Whether it waits for slices in flight, where nothing else is.
         """
-        if self.rests() and (drains or self._drains or not self._pending):
+        waits = self._drains or not self._pending or (drains and self._pending == self.slices)
+        if waits and self.rests():
             self._watch()
-            await self.woken(act, rec, [("gate",)], rec.status)
+            await self.woken(act, rec, [("drained" if drains else "gate",)], rec.status)
 
     async def _rest(self) -> None:
         """Goes on as new, if nothing is in flight once all that could run has run."""
@@ -578,6 +580,8 @@ class Execution:
         if self._pending:  # it is thought of again when that has settled
             if not self._drains:
                 self.wake(("gate",))
+                if self._pending != self.slices:
+                    self.wake(("drained",))
             return
         if self.rests():
             state = self._write(self) or self._without_signals()
@@ -589,6 +593,7 @@ class Execution:
         self.parks = self._must
         if not self.parks:
             self.wake(("gate",))
+            self.wake(("drained",))
 
     def _without_signals(self) -> str | None:
         """Writes the run down with less of what waits, where the history cannot wait."""

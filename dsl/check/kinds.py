@@ -239,6 +239,12 @@ def _foreach(walk: Walk, step: ForeachStep, node: Mapping, place: Place) -> Type
         message = "`tolerated_failures` is for `join: all`"
         hint = "another `join` says itself how many may fail"
         walk.report.add("DSL107", message, tolerated.key.span, hint)
+    for key in ("join", "losers"):
+        entry = node.get(key)
+        if entry is not None and step.batch is not None:
+            message = f"`{key}` cannot stand beside `batch`"
+            hint = "a `batch` waits for all its items: remove one of the two"
+            walk.report.add("DSL107", message, entry.key.span, hint)
     items = _items(walk, step, child(node, "foreach"), place)
     item = items.items if items.is_only("list") else ANY
     inside = place.apart().naming({step.as_: item, step.index_as: INT})

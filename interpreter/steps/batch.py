@@ -261,6 +261,7 @@ class CallNode(Node):
             payload({"slice": whole}, "the slice", program.budget.largest),
         ]
         await execution.admit(act, rec, program.budget.sent(sent))
+        execution.slices += 1
         size = 0
         try:
             handle = await workflow.start_child_workflow(
@@ -279,6 +280,7 @@ class CallNode(Node):
             raise _failed(error, execution.saga) from None
         finally:
             act.token.wake = None
+            execution.slices -= 1
             execution.release(size)
         return cast("Data", value_of(result.payload))
 

@@ -46,6 +46,8 @@ class RootNode(Node):
         self.timeout = compiler.duration(definition.timeout)
         self.edge = compiler.edge(self, definition.catch, definition.finally_, always=True)
         self.body = compiler.steps(definition.steps, self, "")
+        if self.output is not None and ("result",) not in self.output.reads:
+            self.body[-1].is_read = False
         self.plain = False
 
     async def run(self, act: Act, rec: Rec) -> Any:

@@ -150,7 +150,8 @@ async def replay_all(client: Client) -> int:
 
 
 def _is_ours(history: WorkflowHistory) -> bool:
-    """Whether a run pinned a definition, or is of the registry."""
+    """Whether a run pinned a definition or was brought one, or is of the registry."""
     started = history.events[0].workflow_execution_started_event_attributes
     pinned = any(event.HasField("marker_recorded_event_attributes") for event in history.events)
-    return pinned or started.workflow_type.name.startswith("dsl.")
+    brought = any(b'"pinned":' in payload.data for payload in started.input.payloads[1:])
+    return pinned or brought or started.workflow_type.name.startswith("dsl.")
