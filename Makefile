@@ -53,8 +53,9 @@ demo: .venv/local
 	say "The first order completed; the second failed and its stock was put back (exit code 1)."
 	echo "   See the books: $(BIN)/python $(EXAMPLE)/ledger.py" >&2
 
+# Tests wait more than they work: three at a time on two processors.
 test: .venv/dev
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: .venv/dev
 	@$(BIN)/ruff check .

@@ -324,6 +324,8 @@ async def test_answers_that_are_too_large(site: WorkflowEnvironment) -> None:
         "steps": [WAIT],
     }
     async with started(site.client, definition, INPUT) as run:
+        while "revision" not in await run.handle.query("status"):  # it has not begun
+            await asyncio.sleep(0.02)
         with pytest.raises(WorkflowQueryFailedError, match="2,093,056 are allowed"):
             await run.handle.query("all")
         update = asyncio.ensure_future(run.handle.execute_update("all"))
