@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHistory
 
 from dsl.loader import load_text
 from tests.properties.sagas import drawn, maps
@@ -40,9 +40,11 @@ async def test_the_same_with_batch_and_going_on_as_new(short_runner: Runner) -> 
 async def _compare(examples: int, seed: int, runner: Runner) -> None:
     gate = asyncio.Semaphore(_ABREAST)
 
+    chains: list[WorkflowHistory] = []
+
     async def pair(plain: Data, batched: Data) -> str | None:
         async with gate:
-            outcomes = [await _outcome(data, runner) for data in (plain, batched)]
+            outcomes = [await _outcome(data, runner, chains) for data in (plain, batched)]
         if outcomes[0] == outcomes[1]:
             return None
         return f"{json.dumps(batched)}\nwithout: {outcomes[0]}\nwith: {outcomes[1]}"
@@ -56,9 +58,10 @@ async def _compare(examples: int, seed: int, runner: Runner) -> None:
     wrong = [found for found in await asyncio.gather(*(pair(*one) for one in pairs)) if found]
     if wrong:
         pytest.fail(min(wrong, key=len), pytrace=False)
+    await replay(*chains)
 
 
-async def _outcome(data: Data, runner: Runner) -> tuple[Any, ...]:
+async def _outcome(data: Data, runner: Runner, chains: list[WorkflowHistory]) -> tuple[Any, ...]:
     name = runner.load(Case("batch", data))
     handle = await runner.start(name, data)
     output = error = None
@@ -69,7 +72,7 @@ async def _outcome(data: Data, runner: Runner) -> tuple[Any, ...]:
         except WorkflowFailureError as failure:
             error = getattr(failure.cause, "type", str(failure.cause))
         state = await handle.query("status")
-        await replay(*await fetch_chain(runner.client, name, children=True))
+        chains += await fetch_chain(runner.client, name, children=True)
     acts = sorted(re.sub(r"\[\d+\]", "", call.path) for call in runner.worlds[name].calls)
     return state["status"], output, error, acts
 

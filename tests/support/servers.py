@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import FunctionType
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -118,7 +119,7 @@ async def fetch_chain(
 
 
 async def replay(*histories: WorkflowHistory) -> None:
-    """Replays histories from an empty cache, a year later.
+    """Replays histories from an empty cache, a year later: for this process, so one at a time.
 
     Raises:
         Exception: if the interpreter does not do again what it did.
@@ -134,6 +135,7 @@ async def replay(*histories: WorkflowHistory) -> None:
         for history in histories:
             yield history
 
+    assert not isinstance(time.time, FunctionType), "another replay has turned the clock"
     with mock.patch("time.time", lambda: later):
         await replayer.replay_workflows(each())
 
