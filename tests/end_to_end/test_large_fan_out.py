@@ -277,7 +277,7 @@ async def test_a_killed_worker(site: Site, tmp_path: Path) -> None:
 
 async def test_undoing_all_of_it(site: Site) -> None:
     """Each item once, slice by slice, the last first."""
-    items, batch = max(300, ITEMS // 10), 50
+    items, batch = 1000, 50
     notes = Notes()
     undo = {"activity": "forget", "with": {"n": "${ step.input.n }"}}
     definition = {
