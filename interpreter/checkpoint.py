@@ -19,7 +19,7 @@ from interpreter.execution import Execution, Origin
 from interpreter.handlers import HandlerNode, Handlers
 from interpreter.messages import Mailbox, Message
 from interpreter.nodes import Node
-from interpreter.payloads import LARGEST_STORED
+from interpreter.payloads import LARGEST_STORED, json_size
 from interpreter.program import Program
 from interpreter.saga import Entry, Group
 from interpreter.scope import NOTHING, Act, Rec
@@ -27,7 +27,7 @@ from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.join import Join, JoinState
 from interpreter.steps.parallel import ParallelNode
 
-__all__ = ["MOST_PACKED", "Data", "Writer", "packed", "restore", "write"]
+__all__ = ["MOST_PACKED", "Data", "Writer", "packed", "restore"]
 
 T = TypeVar("T")
 Data = dict[str, Any]
@@ -39,14 +39,6 @@ under which the run is resumed or redriven, may."""
 _MOST_SHOWN = 2048
 """How large a payload of a handler that ended may be, in bytes, that is kept to be shown."""
 _TIMES = ("started", "ended")
-
-
-def write(execution: Execution) -> str | None:
-    """The state of a run at rest, packed; None where it is larger than Temporal takes.
-
-    `restore` makes an execution of it that goes on from there.
-    """
-    return packed(Writer(execution).data())
 
 
 def packed(data: Data, most: int = MOST_PACKED, unpacked: int = MOST_UNPACKED) -> str | None:
@@ -88,7 +80,7 @@ def restore(
 
 
 class Writer:
-    """Writes the state of a run.
+    """Writes the state of a run at rest. `restore` makes one of it that goes on from there.
 
     Args:
         execution: The run.
@@ -264,7 +256,7 @@ def _small(output: Any) -> bool:
 
 def _noted(payload: Any) -> Any:
     """A payload that is only shown; a note of its size where that is large."""
-    size = len(json.dumps(payload, ensure_ascii=False).encode())
+    size = json_size(payload)
     return payload if size <= _MOST_SHOWN else f"(the payload had {size:,} bytes)"
 
 

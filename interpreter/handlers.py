@@ -193,7 +193,8 @@ class Handlers:
         self._main: Token | None = None
         self.count = 0  # how many messages have been handled
         self._running: dict[Act, HandlerNode] = {}
-        self._past: deque[tuple[Act, HandlerNode]] = deque(maxlen=_SHOWN)
+        self.past: deque[tuple[Act, HandlerNode]] = deque(maxlen=_SHOWN)
+        """The last ones that ended."""
         self._error: StepError | None = None
         self._closed = False
         self.broken: str | None = None
@@ -215,14 +216,9 @@ class Handlers:
         """Whether a handler runs, or is about to."""
         return bool(self._running or self._early)
 
-    @property
-    def past(self) -> deque[tuple[Act, HandlerNode]]:
-        """The last ones that ended."""
-        return self._past
-
     def shown(self) -> Iterator[tuple[HandlerNode, Rec, Act]]:
         """The handlers that run, and the last ones that ended."""
-        for act, node in (*self._past, *self._running.items()):
+        for act, node in (*self.past, *self._running.items()):
             rec = act.recs.get(_KEY)
             if rec is not None:
                 yield node, rec, act
@@ -388,7 +384,7 @@ class Handlers:
             await self._execution.carry(shielded, self._execution.rec, size)
         token.close()
         del self._running[act]
-        self._past.append((act, node))
+        self.past.append((act, node))
         self._execution.took()
         return ending, output
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from interpreter.execution import Execution
 from interpreter.handlers import HandlerNode
 from interpreter.nodes import Node
+from interpreter.payloads import json_size
 from interpreter.scope import NOTHING, Act, Rec
 from interpreter.steps.activity import ActivityNode
 
@@ -87,7 +87,7 @@ def _step(node: Node, rec: Rec, act: Act) -> Entry:
 
 def _put(entry: Entry, name: str, value: Any) -> None:
     """Puts a value into an entry; its size where it is too large."""
-    size = len(json.dumps(value, ensure_ascii=False).encode())
+    size = json_size(value)
     if size <= _LARGEST:
         entry[name] = value
     else:

@@ -14,7 +14,7 @@ to what their kind does. The others go through what is round it, from the outsid
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -176,6 +176,10 @@ class Node:
         tries = self.retries is not None and not self.retries_itself
         undone = (self.undo is not None, self.undo_parallel, self.undo_apart, self.pivot)
         return (self.kind, clauses, cleans, tries, undone)
+
+    def beside(self) -> Iterator[str]:
+        """The keys of the steps inside it whose records stand beside its own."""
+        return (one.key for one in self.within if one.activation == self.activation)
 
     def tries_here(self) -> bool:
         """Whether the interpreter makes its attempts, and waits between them."""
@@ -490,9 +494,8 @@ class Node:
             await retries.pause(act, rec, f"before try {rec.attempt + 1} of {rec.path}")
             rec.release("try", *self.keeps)
             rec.acts = None
-            for node in self.within:
-                if node.activation == self.activation:
-                    act.recs.pop(node.key, None)
+            for key in self.beside():
+                act.recs.pop(key, None)
             if self.variables:
                 await self._renew_variables(act, rec)
 

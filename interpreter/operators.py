@@ -166,8 +166,8 @@ def read_resumption(given: Any) -> Resumption:
     return Resumption(wanted or None, fields.get("by"), fields.get("reason"))
 
 
-def accept_resumption(execution: Execution | None) -> list[Suspension]:
-    """What is suspended and may go on under another revision.
+def accept_resumption(execution: Execution | None) -> None:
+    """Looks whether something is suspended that may go on under another revision.
 
     Raises:
         ValueError: There is nothing.
@@ -188,7 +188,6 @@ def accept_resumption(execution: Execution | None) -> list[Suspension]:
                 f"`{suspension.rec.path}` handles a message, and that ends as it began; "
                 "answer `retry`, `skip`, `resolve` or `fail`"
             )
-    return list(execution.suspensions)
 
 
 def note_resumption(execution: Execution, resumption: Resumption) -> list[str]:

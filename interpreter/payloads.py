@@ -29,6 +29,7 @@ __all__ = [
     "Budget",
     "bounded",
     "budget_of",
+    "json_size",
     "payload",
     "value_of",
     "written",
@@ -92,6 +93,11 @@ def _refuse(word: str) -> NoReturn:
 _suspicious = re.compile(rb"\\u|[0-9][eE]").search
 _decode = json.JSONDecoder(parse_constant=_refuse).decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def json_size(value: Any) -> int:
+    """How large a value is as a text, in bytes, for those who only show it."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
 
 
 def payload(value: Any, what: str, most: int = MAX_BYTES) -> RawValue:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from temporalio import activity
-from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -21,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from interpreter.checkpoint import packed
 from interpreter.definitions.packed import unpack
 from interpreter.definitions.resolver import Resolver
+from interpreter.payloads import LARGEST_STORED, written
 from interpreter.program import Program
 from interpreter.revising import STATE, NotRedrivable, adopt, program_of
 
@@ -77,8 +77,7 @@ class Redriver:
                 given = under(given, resolved.payload.data)
         except NotRedrivable as error:
             raise ApplicationError(str(error), type="NotRedrivable", non_retryable=True) from None
-        data = json.dumps(given, ensure_ascii=False).encode()
-        return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+        return written(given, "the state", LARGEST_STORED)
 
     @activity.defn(name=TAKE_UP)
     async def take_up(self, run_id: str, pinned: str) -> RawValue:
@@ -110,8 +109,7 @@ class Redriver:
                 raise
         except NotRedrivable as error:
             raise ApplicationError(str(error), type="NotRedrivable", non_retryable=True) from None
-        data = json.dumps({"state": state}).encode()
-        return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+        return written({"state": state}, "the state", LARGEST_STORED)
 
 
 async def failed_state(

@@ -143,8 +143,9 @@ class _Reopening(Writer):
     def _around(self, rec: Rec) -> tuple[set[str], set[str]]:
         """What of the steps inside an open one begins anew, and what stays as it was."""
         node, edge = rec.node, rec.node.edge
-        nodes = node.within if node.owner is not None else self.program.places.values()
-        inside = {one.key for one in nodes if one.activation == node.activation}
+        inside = set(node.beside())
+        if node.owner is None:
+            inside = {one.key for one in self.program.places.values() if not one.activation}
         again = isinstance(node, CallNode) and rec.keeps("failed_run")
         if not inside and not again and not isinstance(node, ForeachNode | LoopNode | BatchNode):
             return {node.key}, set()
@@ -372,8 +373,7 @@ class _Adoption:
             rows.pop(key, None)
 
     def inside(self, row: Data) -> list[str]:
-        node = self.old.places[row["node"]]
-        return [one.key for one in node.within if one.activation == node.activation]
+        return list(self.old.places[row["node"]].beside())
 
 
 def _began(row: Data) -> bool:

@@ -141,6 +141,11 @@ class Rec:
         self.node = node
         self.path = path
 
+    @property
+    def tried(self) -> str:
+        """The path of its current try: what stands before those of its iterations."""
+        return f"{self.path}~{self.attempt}" if self.attempt > 1 else self.path
+
     def complete(self, output: Any) -> None:
         """Notes that the step ended well, by itself or by a `catch`."""
         if self.status != "caught":
@@ -266,12 +271,11 @@ class Act:
             if not self.group.parallel or act.group not in self.group.members:
                 act.group = self._for_iteration()
             return act
-        tried = f"~{rec.attempt}" if rec.attempt > 1 else ""
         act = Act(
             self.execution,
             self,
             {},
-            f"{rec.path}{tried}[{index}].",
+            f"{rec.tried}[{index}].",
             self.token,
             self._for_iteration(),
             names,

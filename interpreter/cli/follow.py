@@ -18,7 +18,7 @@ from interpreter.cli.connection import rpc_error
 from interpreter.cli.errors import Exit
 from interpreter.cli.retries import Retried, retried
 
-__all__ = ["Followed", "conclude", "follow"]
+__all__ = ["Followed", "conclude", "follow", "watched"]
 
 _PERIOD = 0.1
 _DESCRIBED = 1.0
@@ -103,6 +103,27 @@ def conclude(
         failure = {"failure": {"type": kind, "message": message}}
         render.result(document | failure | followed.state)
     return Exit.FAILED
+
+
+async def watched(
+    name: str, handle: WorkflowHandle[Any, Any], json: bool, about: dict[str, Any]
+) -> Exit:
+    """Shows a run that was started until it ends or is suspended, and gives the exit code.
+
+    Args:
+        name: The definition's name.
+        handle: The run.
+        json: Whether the result is a document, and not only the output.
+        about: What the document says before all else.
+    """
+    render.note(f"{name}  {handle.id}", "bold")
+    followed = await follow(handle)
+    if followed.open:
+        render.faults(followed.state, handle.id)
+        if json:
+            render.result(about | followed.state)
+        return Exit.SUSPENDED
+    return conclude(name, followed, json, about, handle.id)
 
 
 async def _watch(

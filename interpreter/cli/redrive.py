@@ -118,7 +118,9 @@ async def _redrive(
     if not (settings.json and follow):
         render.note(f"{failed.name}, revision {revision}, goes on where it failed: {steps}")
     if follow:
-        return await _followed(settings, failed.name, handle, about)
+        from interpreter.cli.follow import watched
+
+        return await watched(failed.name, handle, settings.json, about)
     if settings.json:
         render.result(about | {"started": True, "idle": idle})
     else:
@@ -329,19 +331,3 @@ def _own(attributes: TypedSearchAttributes) -> TypedSearchAttributes:
     pairs: list[SearchAttributePair[Any]] = list(attributes)
     own = [one for one in pairs if not one.key.name.startswith(("BuildIds", "Temporal"))]
     return TypedSearchAttributes(own)
-
-
-async def _followed(
-    settings: Settings, name: str, handle: WorkflowHandle[Any, Any], about: dict[str, Any]
-) -> int:
-    from interpreter.cli import render
-    from interpreter.cli.follow import conclude, follow
-
-    render.note(f"{name}  {handle.id}", "bold")
-    followed = await follow(handle)
-    if followed.open:
-        render.faults(followed.state, handle.id)
-        if settings.json:
-            render.result(about | followed.state)
-        return Exit.SUSPENDED
-    return conclude(name, followed, settings.json, about, handle.id)

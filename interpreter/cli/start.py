@@ -128,7 +128,9 @@ async def _run(job: _Start, namespace: str | None) -> int:
             render.note(f"{job.name}, revision {revision}, {how}")
             render.line(handle.id)
         return Exit.DONE
-    return await _followed(job, handle, about)
+    from interpreter.cli.follow import watched
+
+    return await watched(job.name, handle, job.settings.json, about)
 
 
 async def _chosen(job: _Start, registry: Registry) -> int:
@@ -186,17 +188,3 @@ async def _started(job: _Start, client: Client, revision: int) -> WorkflowHandle
         ) from None
     except RPCError as error:
         raise rpc_error(error, f"{job.name} was not started") from None
-
-
-async def _followed(job: _Start, handle: WorkflowHandle[Any, Any], about: dict[str, Any]) -> int:
-    from interpreter.cli import render
-    from interpreter.cli.follow import conclude, follow
-
-    render.note(f"{job.name}  {handle.id}", "bold")
-    followed = await follow(handle)
-    if followed.open:
-        render.faults(followed.state, handle.id)
-        if job.settings.json:
-            render.result(about | followed.state)
-        return Exit.SUSPENDED
-    return conclude(job.name, followed, job.settings.json, about, handle.id)

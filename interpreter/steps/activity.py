@@ -366,7 +366,7 @@ class _Stopper:
 
     def cancel(self) -> None:
         """Cancels it, unless its result is already here: cancelling would drop that."""
-        if not _has_result(self.handle):
+        if not has_result(self.handle):
             length = workflow.info().get_current_history_length()
             self.never_ran = length == self.scheduled_at
             self.handle.cancel()
@@ -377,6 +377,9 @@ class _Stopper:
         return (_NeverRan if self.never_ran and self.certain else Stopped)(token.stop)
 
 
-def _has_result(handle: workflow.ActivityHandle[Any]) -> bool:
+def has_result(
+    handle: workflow.ActivityHandle[Any] | workflow.ChildWorkflowHandle[Any, Any],
+) -> bool:
+    """Whether the result of what runs is here, although nobody has seen it yet."""
     # The SDK has no public way to ask; tests/interpreter/test_runs.py pins this one.
     return handle.done() or handle._result_fut.done()  # pyright: ignore

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import (
     ApplicationError,
@@ -31,7 +32,8 @@ from interpreter.nodes import Node, Place
 from interpreter.payloads import payload, value_of
 from interpreter.saga import LONGEST_UNDO, Entry, Undo, unwind
 from interpreter.scope import NOTHING, Act, Rec, Stopped
-from interpreter.steps.foreach import ForeachNode
+from interpreter.steps.activity import has_result
+from interpreter.steps.foreach import ForeachNode, listed
 from interpreter.steps.join import Join, JoinRule
 
 if TYPE_CHECKING:
@@ -98,17 +100,12 @@ class BatchNode(Node):
         async def run(index: int, member: Act) -> Any:
             iteration = member.iteration(rec, index, {_SLICE: index})
             first, items = self.chunk(rec, index)
-            iteration.prefix = f"{self.inside_of(rec)}[{first}-{first + len(items) - 1}]"
+            iteration.prefix = f"{rec.tried}[{first}-{first + len(items) - 1}]"
             output = await self.call.execute(iteration)
             rec.close(index)
             return output
 
         return Join(act, rec, count, self.abreast, self.rule, run)
-
-    @staticmethod
-    def inside_of(rec: Rec) -> str:
-        """What stands before the paths of its iterations."""
-        return f"{rec.path}~{rec.attempt}" if rec.attempt > 1 else rec.path
 
     def all_items(self, rec: Rec) -> Sequence[Any]:
         """The items of a run. Those of `range` are never made as a whole."""
@@ -128,16 +125,13 @@ class BatchNode(Node):
         return count - self.tolerance.needed(count) - rec.kept("failed_items", 0)
 
     async def _items(self, act: Act, rec: Rec) -> Any:
+        if self.items is not None:
+            return await listed(act, rec, self.items)
         while True:
-            if self.items is None:
-                bounds = [await evaluate(act, rec, bound) for bound in self.bounds]
-                wrong = _not_a_range(bounds)
-                items: Any = {"range": bounds}
-            else:
-                items = await evaluate(act, rec, self.items)
-                wrong = None if isinstance(items, list) else f"a list, has {items!r:.60}"
+            bounds = [await evaluate(act, rec, bound) for bound in self.bounds]
+            wrong = _not_a_range(bounds)
             if wrong is None:
-                return cast("Any", items)
+                return {"range": bounds}
             fault = Fault("ExpressionFailed", f"`foreach` needs {wrong}")
             await act.execution.suspend(act, rec, fault)
 
@@ -231,7 +225,7 @@ class CallNode(Node):
         first, items = self.batch.chunk(rec, index)
         left = self.batch.left(rec)
         given = {
-            "path": self.batch.inside_of(rec),
+            "path": rec.tried,
             "first": first,
             "items": {"range": [items.start, items.stop, items.step]}
             if isinstance(items, range)
@@ -262,7 +256,18 @@ class CallNode(Node):
         ]
         await execution.admit(act, rec, program.budget.sent(sent))
         execution.slices += 1
-        size = 0
+        try:
+            result = await self._settled(act, id, path, sent)
+        except Exception:  # an eviction is none: nothing may be begun then
+            execution.slices -= 1
+            execution.release()
+            raise
+        execution.slices -= 1
+        execution.release(len(result.data))
+        return cast("Data", value_of(result))
+
+    async def _settled(self, act: Act, id: str, path: str, sent: list[RawValue]) -> Payload:
+        """What a child gives, once it has."""
         try:
             handle = await workflow.start_child_workflow(
                 workflow.info().workflow_type,
@@ -273,16 +278,13 @@ class CallNode(Node):
             )
             _Stopper(act, handle)
             result: RawValue = await handle
-            size = len(result.payload.data)
         except WorkflowAlreadyStartedError:
             raise Fault("LimitExceeded", f"there is a workflow with the id {id} already") from None
         except ChildWorkflowError as error:
-            raise _failed(error, execution.saga) from None
+            raise _failed(error, act.execution.saga) from None
         finally:
             act.token.wake = None
-            execution.slices -= 1
-            execution.release(size)
-        return cast("Data", value_of(result.payload))
+        return result.payload
 
     async def _undo(self, act: Act) -> None:
         """Undoes what a slice did, in a child of its own."""
@@ -359,10 +361,8 @@ class _Stopper:
 
     def cancel(self) -> None:
         """Cancels it, unless its result is already here: cancelling would drop that."""
-        handle = self.handle
-        # As for activities, the SDK has no public way to ask.
-        if not (handle.done() or handle._result_fut.done()):  # pyright: ignore
-            handle.cancel()
+        if not has_result(self.handle):
+            self.handle.cancel()
 
 
 class SliceNode(Node):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from dsl.expressions import Expression, Template
 from dsl.steps import ForeachStep
 from interpreter.errors import Fault, LoopExit
 from interpreter.evaluation import evaluate
@@ -14,7 +15,17 @@ from interpreter.steps.join import Join, JoinRule
 if TYPE_CHECKING:
     from interpreter.program import Compiler
 
-__all__ = ["ForeachNode"]
+__all__ = ["ForeachNode", "listed"]
+
+
+async def listed(act: Act, rec: Rec, source: Expression | Template) -> list[Any]:
+    """The items of a `foreach`."""
+    while True:
+        items = await evaluate(act, rec, source)
+        if isinstance(items, list):
+            return cast("list[Any]", items)
+        fault = Fault("ExpressionFailed", f"`foreach` needs a list, has {items!r:.60}")
+        await act.execution.suspend(act, rec, fault)
 
 
 class ForeachNode(Node):
@@ -51,7 +62,7 @@ class ForeachNode(Node):
     async def run(self, act: Act, rec: Rec) -> Any:
         items: list[Any] | None = rec.kept("items")
         if items is None:
-            items = rec.keep("items", await self._items(act, rec))
+            items = rec.keep("items", await listed(act, rec, self.items))
         if self.simple and not rec.kept("tolerated"):
             return await self._one_by_one(act, rec, items)
         join = self.join(act, rec)
@@ -85,14 +96,6 @@ class ForeachNode(Node):
                 break
             outputs.append(output)
         return outputs + [None] * (len(items) - len(outputs))
-
-    async def _items(self, act: Act, rec: Rec) -> list[Any]:
-        while True:
-            items = await evaluate(act, rec, self.items)
-            if isinstance(items, list):
-                return cast("list[Any]", items)
-            fault = Fault("ExpressionFailed", f"`foreach` needs a list, has {items!r:.60}")
-            await act.execution.suspend(act, rec, fault)
 
     async def _iterate(self, act: Act, rec: Rec, index: int, item: Any) -> Any:
         """Runs the body for an item; gives what is collected, or `CUT` after a `break`."""

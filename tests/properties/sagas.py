@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-__all__ = ["cases", "drawn", "maps"]
+__all__ = ["drawn", "explore", "maps"]
 
 _LONG = ("1m", "20m", "1h")
 _ENDS: dict[str, dict[str, Any]] = {
@@ -309,21 +309,35 @@ def cases() -> st.SearchStrategy[dict[str, Any]]:
     return st.binary(min_size=120, max_size=400).map(_case)
 
 
-def drawn(count: int, seed: int) -> list[dict[str, Any]]:
-    """That many cases: the same ones each time."""
-    found: list[dict[str, Any]] = []
+def explore(
+    count: int, seed: int, body: Callable[[dict[str, Any]], None], phases: Sequence[Phase]
+) -> None:
+    """Lets Hypothesis make cases: the same ones each time.
+
+    Args:
+        count: How many.
+        seed: Which.
+        body: Gets each of them.
+        phases: Whether one that fails is made smaller.
+    """
 
     def each(data: dict[str, Any]) -> None:
-        found.append(json.loads(json.dumps(data)))  # no aliases
+        body(data)
 
     quiet = settings(
         max_examples=count,
-        phases=[Phase.generate],
+        phases=phases,
         database=None,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     seeded(seed)(quiet(given(cases())(each)))()
+
+
+def drawn(count: int, seed: int) -> list[dict[str, Any]]:
+    """That many cases, which may be changed: they share nothing."""
+    found: list[dict[str, Any]] = []
+    explore(count, seed, lambda data: found.append(json.loads(json.dumps(data))), [Phase.generate])
     return found
 
 

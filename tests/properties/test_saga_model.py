@@ -12,20 +12,20 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import Phase
 
 from interpreter.testing import Ended, Observation, Unsupported, check
-from tests.properties.sagas import cases
+from tests.properties.sagas import explore
 from tests.support.conformance import Call, Case, Observed, Runner
 from tests.support.servers import replay
 
 EXAMPLES = int(os.environ.get("SAGA_MODEL_EXAMPLES", "500"))
 PART = 125
+_COUNT = min(PART, EXAMPLES)
 _ABREAST = 16
 """How many runs at the same time."""
 _TRIES = 3
@@ -49,7 +49,7 @@ async def test_runs_that_go_on_as_new_conform(part: int, short_runner: Runner) -
 
 async def _conform(part: int, runner: Runner) -> None:
     drawn: list[Data] = []
-    _explore(part, drawn.append, [Phase.generate])
+    explore(_COUNT, part, drawn.append, [Phase.generate])
     gate = asyncio.Semaphore(_ABREAST)
 
     async def observe(data: Data) -> Observed:
@@ -65,22 +65,6 @@ async def _conform(part: int, runner: Runner) -> None:
         first = _report(drawn[wrong[0]], runs[wrong[0]])
         pytest.fail(await _smallest(part, right, first, runner), pytrace=False)
     await replay(*(history for run in runs for history in run.chain))
-
-
-def _explore(part: int, body: Callable[[Data], None], phases: list[Phase]) -> None:
-    """Lets Hypothesis make the cases of a part: the same ones each time."""
-
-    def each(data: Data) -> None:
-        body(data)
-
-    quiet = settings(
-        max_examples=min(PART, EXAMPLES),
-        phases=phases,
-        database=None,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-    seed(part)(quiet(given(cases())(each)))()
 
 
 async def _smallest(part: int, right: set[str], first: str, runner: Runner) -> str:
@@ -99,7 +83,7 @@ async def _smallest(part: int, right: set[str], first: str, runner: Runner) -> s
 
     # Whatever Hypothesis says in the end, which may be that it did not always fail.
     with contextlib.suppress(Exception):
-        await asyncio.to_thread(_explore, part, body, [Phase.generate, Phase.shrink])
+        await asyncio.to_thread(explore, _COUNT, part, body, [Phase.generate, Phase.shrink])
     return min(reports, key=len)
 
 
