@@ -169,7 +169,7 @@ class Writer:
         data: Data = {"node": rec.node.address, "path": rec.path, "status": rec.status}
         if rec.output is not NOTHING and (self.whole or rec.node.is_read or _small(rec.output)):
             data["output"] = rec.output
-        for name in ("error", "fault", *_TIMES):
+        for name in ("error", "fault", "child", *_TIMES):
             value = getattr(rec, name)
             if value is not None:
                 data[name] = value
@@ -339,7 +339,7 @@ class _Reader:
         rec.status = row["status"]
         rec.output = row.get("output", NOTHING)
         rec.attempt = row.get("attempt", 1)
-        for name in ("error", "fault", *_TIMES):
+        for name in ("error", "fault", "child", *_TIMES):
             if name in row:
                 setattr(rec, name, row[name])
         if "held" in row:

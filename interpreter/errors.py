@@ -13,21 +13,26 @@ Exception
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     CancelledError,
+    ChildWorkflowError,
     FailureError,
     RetryState,
     ServerError,
+    TerminatedError,
     TimeoutError,
     TimeoutType,
 )
 
 __all__ = [
+    "REFUSED",
     "Answered",
+    "ChildFailure",
     "Fault",
     "Leaving",
     "LoopExit",
@@ -35,9 +40,12 @@ __all__ = [
     "StepError",
     "from_activity",
     "from_application",
+    "from_child",
     "timeout",
 ]
 
+REFUSED = "refused"
+"""How a run ended that did not begin."""
 _MOST_DETAILS = 1024 * 1024
 _TOO_LARGE = "Complete result exceeds size limit."
 """What the server says of a result, of who completes an activity from outside."""
@@ -221,6 +229,61 @@ def from_application(cause: ApplicationError) -> StepError | Fault:
                 _details(cause.details),
                 final=cause.non_retryable,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailure:
+    """That a child workflow did not complete.
+
+    Args:
+        error: Why; None where it was cancelled.
+        run_id: Its run.
+        status: How it ended, where it was a definition.
+    """
+
+    error: StepError | None
+    run_id: str
+    status: str | None = None
+
+
+def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
+    """What it means that a child workflow did not complete.
+
+    What it was asked for and could not begin with is a fault, as it is of an activity.
+    """
+    cause: BaseException | None = error.cause
+    while isinstance(cause, ActivityError | ChildWorkflowError) and cause.cause is not None:
+        cause = cause.cause  # in a workflow that was written by hand
+    if isinstance(cause, CancelledError):
+        return ChildFailure(None, error.run_id, "cancelled")
+    if isinstance(cause, TimeoutError):
+        return ChildFailure(timeout("execution", "the child workflow timed out"), error.run_id)
+    if isinstance(cause, TerminatedError):
+        failure = StepError("Terminated", "the child workflow was terminated")
+        return ChildFailure(failure, error.run_id)
+    if not isinstance(cause, ApplicationError):
+        message = cause.message if isinstance(cause, FailureError) else str(cause)
+        return ChildFailure(StepError(type(cause).__name__, message), error.run_id)
+    report = _report(cause)
+    status = report.get("status")
+    if status == REFUSED:
+        wrong = cause.type == "InvalidInput"
+        return Fault("InvalidArguments" if wrong else cause.type or "Error", cause.message)
+    if status is None:
+        failure = from_application(cause)
+        return failure if isinstance(failure, Fault) else ChildFailure(failure, error.run_id)
+    final = bool(report.get("final"))
+    failure = StepError(cause.type or "Error", cause.message, cause.details[0], final=final)
+    return ChildFailure(failure, error.run_id, str(status))
+
+
+def _report(cause: ApplicationError) -> dict[str, Any]:
+    """What a definition says of its end, beside the error's own details."""
+    match list(cause.details):
+        case [_, {"status": str()} as report]:
+            return cast("dict[str, Any]", report)
+        case _:
+            return {}
 
 
 def legible(text: str, most: int = 10_000) -> str:

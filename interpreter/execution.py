@@ -18,7 +18,7 @@ from interpreter.logs import log
 from interpreter.messages import Mailbox
 from interpreter.operators import Answer
 from interpreter.program import Program
-from interpreter.saga import Entry, Group
+from interpreter.saga import Entry, Group, unwind
 from interpreter.scope import Act, Rec, Stopped, Token
 
 if TYPE_CHECKING:
@@ -135,11 +135,15 @@ class Origin:
         pinned: The definition, as it is pinned in the history.
         keys: The root of idempotency keys.
         part: What is run of the definition where it is not the whole: a slice of a `foreach`.
+        depth: How many definitions have called one another to get here.
+        undo: Where a run that ended is undone: for what `error`, and how many `seconds` it has.
     """
 
     pinned: bytes
     keys: str
     part: Node | None = None
+    depth: int = 0
+    undo: dict[str, Any] | None = None
 
 
 class Execution:
@@ -167,7 +171,7 @@ class Execution:
         self.origin = origin
         self._pinned_apart: str | None = None
         self.left: str | None = None
-        """What is needed to undo a slice that did not complete."""
+        """What is needed to undo it, for the run that it is a child of."""
         self.root = origin.part or program.root
         # The workflow's time in seconds since 1970, without a look-up of the runtime each time.
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
@@ -210,8 +214,8 @@ class Execution:
         self.act = Act(self, None, {}, "", self.token, Group(), names)
         self.done: asyncio.Future[Any] = self.future()
         early = mailbox.open(program.signals, program.budget)
-        # What runs a slice takes no messages.
-        has_any = origin.part is None and (
+        # What runs a slice, or undoes, takes no messages.
+        has_any = (origin.part is None and origin.undo is None) and (
             program.handlers or program.updates or program.queries or early
         )
         self.handlers = Handlers(self, early) if has_any else None
@@ -231,7 +235,12 @@ class Execution:
     async def _main(self) -> None:
         output: Any = None
         try:
-            output = await self.root.enclosed(self.act, self.rec)
+            undo = self.origin.undo
+            if undo is None:
+                output = await self.root.enclosed(self.act, self.rec)
+            else:
+                await unwind(self.act, self.rec, float(undo["seconds"]), undo["error"])
+                output = {"saga": self.saga}
             self.status = "completed"
         except Returning as returning:
             output = returning.value

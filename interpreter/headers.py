@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import temporalio.api.common.v1
 from temporalio import workflow
@@ -12,6 +12,7 @@ from temporalio.worker import (
     ExecuteWorkflowInput,
     Interceptor,
     StartActivityInput,
+    StartChildWorkflowInput,
     StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -20,21 +21,62 @@ from temporalio.worker import (
 
 from interpreter.activities.context import ARGS_HEADER, ROOT_HEADER
 
-__all__ = ["HeaderInterceptor", "Positional", "without_storage"]
+__all__ = [
+    "HeaderInterceptor",
+    "Lineage",
+    "Positional",
+    "child_lineage",
+    "lineage",
+    "without_storage",
+]
 
-_to_payload = DefaultPayloadConverter().to_payload
+CHILD_HEADER = "temporal-dsl-child"
+"""Header of a child workflow: `[root, depth]`."""
+_converter = DefaultPayloadConverter()
+_to_payload = _converter.to_payload
 
 
 class Positional(list[Any]):
     """Arguments by position."""
 
 
+class Lineage(NamedTuple):
+    """What a child is to the definition that runs it.
+
+    Args:
+        root: The root of its idempotency keys: the child is an act of its parent, and its acts
+            keep their keys where the parent is reset or redriven.
+        depth: How many definitions have called one another.
+    """
+
+    root: str | None = None
+    depth: int = 0
+
+
+child_lineage: ContextVar[Lineage | None] = ContextVar("child_lineage", default=None)
+"""Of the child that is being started."""
+
+
+def lineage() -> Lineage:
+    """What the running workflow is to the definition that runs it, if one does."""
+    info = workflow.info()
+    given = info.headers.get(CHILD_HEADER)
+    if given is None or info.parent is None:
+        return Lineage()
+    root, depth = _converter.from_payload(given)
+    return Lineage(str(root), int(depth))
+
+
 without_storage: ContextVar[bool] = ContextVar("without_storage", default=False)
 """Whether a run is on a worker that has no external storage."""
 
 
+_INTERPRETER = "interpreter.workflow"
+"""The module of the workflow that runs definitions. It imports this one."""
+
+
 class HeaderInterceptor(Interceptor):
-    """Adds the headers to activities that definitions run.
+    """Adds the headers to activities that definitions run, and to none of other workflows.
 
     Args:
         stores: Whether the worker has external storage, if a run needs that. What only replays
@@ -73,11 +115,22 @@ class _Outbound(WorkflowOutboundInterceptor):
         self._add(input)
         return super().start_activity(input)
 
+    async def start_child_workflow(
+        self, input: StartChildWorkflowInput
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        given = child_lineage.get()
+        if given is not None:
+            input.headers = {**input.headers, CHILD_HEADER: _to_payload(list(given))}
+        return await super().start_child_workflow(input)
+
     def _add(self, input: StartActivityInput | StartLocalActivityInput) -> None:
+        instance = workflow.instance()
+        if type(instance).__module__ != _INTERPRETER:
+            return
         headers = self._of_run
         if headers is None:
             headers = _root()
-            if getattr(workflow.instance(), "begun", True):  # before that a redrive may bring one
+            if getattr(instance, "begun", True):  # before that a redrive may bring one
                 self._of_run = headers
         if isinstance(input.args, Positional):
             headers = {**headers, ARGS_HEADER: _to_payload(True)}

@@ -26,6 +26,7 @@ from interpreter.steps.batch import BatchNode, CallNode
 from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.join import Join, JoinState
 from interpreter.steps.loops import LoopNode
+from interpreter.steps.workflow import WorkflowNode
 
 __all__ = ["STATE", "Conflict", "NotRedrivable", "adopt", "program_of", "reopened", "revised"]
 
@@ -34,7 +35,7 @@ STATE = "dsl.state"
 _STANDS = frozenset(("completed", "caught", "skipped"))
 _KEPT = (
     *("vars", "items", "outputs", "index", "left", "case", "returning"),
-    *("slice", "first", "tolerated", "failed_items", "failed_run"),
+    *("slice", "first", "tolerated", "failed_items", "failed_run", "child"),
 )
 """What an open step keeps when it is gone through again."""
 
@@ -146,7 +147,9 @@ class _Reopening(Writer):
         inside = set(node.beside())
         if node.owner is None:
             inside = {one.key for one in self.program.places.values() if not one.activation}
-        again = isinstance(node, CallNode) and rec.keeps("failed_run")
+        again = isinstance(node, CallNode | WorkflowNode) and (
+            rec.keeps("failed_run") or rec.keeps("child")
+        )
         if not inside and not again and not isinstance(node, ForeachNode | LoopNode | BatchNode):
             return {node.key}, set()
         dropped: set[str] = set()
@@ -177,6 +180,9 @@ class _Reopening(Writer):
         row = super().rec(rec)
         if rec.status in _STANDS:
             return row
+        if rec.kept("child", {}).get("status") == "compensation_failed":
+            why = f"not all of what {rec.child} did could be undone: start anew"
+            raise NotRedrivable(f"{rec.path}: {why}")
         again = ("attempt",) if isinstance(rec.node, ActivityNode) else ()
         for name in ("error", "fault", "ended", "held", *again):
             row.pop(name, None)
@@ -303,10 +309,10 @@ class _Adoption:
 
     def done(self, path: str, row: Data, old: Node, new: Node) -> Iterator[Conflict]:
         """What is wrong with a step that is done."""
-        names = [one.activity for one in (old, new) if isinstance(one, ActivityNode)]
-        if len(set(names)) > 1:
+        names = [_runs(old), _runs(new)]
+        if names[0] != names[1]:
             has = f"`{names[1]}` in {self.there}, not `{names[0]}`"
-            yield Conflict(path, f"it is done, and its activity is {has}")
+            yield Conflict(path, f"it is done, and its {old.kind} is {has}")
         if (old.undo is None) != (new.undo is None):
             which = "has no `compensate`" if new.undo is None else "has a `compensate` only"
             yield Conflict(path, f"it is done, and {which} in {self.there}")
@@ -340,6 +346,10 @@ class _Adoption:
                 row["path"], f"it may have to be undone, and {self.there} does not say how"
             )
             return
+        ways = [one.compensates for one in (old, new) if isinstance(one, WorkflowNode)]
+        if len(set(ways)) > 1 and isinstance(new, WorkflowNode):
+            how = "by its `compensate`" if new.compensates else "by the child itself"
+            yield Conflict(row["path"], f"it may have to be undone, in {self.there} {how}")
         names = set(new.undo.names) - set(old.undo.names) - {"input", "workflow"}
         missing = [
             *sorted(names),
@@ -382,6 +392,13 @@ def _began(row: Data) -> bool:
 
 def _place(node: Node) -> tuple[Any, ...]:
     return (node.path, node.key, node.part, node.owner.address if node.owner else None)
+
+
+def _runs(node: Node) -> str | None:
+    """What a step runs that is not a part of the definition."""
+    if isinstance(node, ActivityNode):
+        return node.activity
+    return node.workflow if isinstance(node, WorkflowNode) else None
 
 
 def _a(node: Node) -> str:

@@ -9,7 +9,7 @@ such an entry waits for it: nothing is undone twice, and nothing before its turn
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from interpreter.execution import Execution
     from interpreter.nodes import Node
 
-__all__ = ["LONGEST_UNDO", "Entry", "Group", "Undo", "unwind"]
+__all__ = ["LONGEST_UNDO", "Entry", "Group", "Undo", "check_undone", "unwind"]
 
 _LONGEST_MESSAGE = 2000
 LONGEST_UNDO = 24 * 3600.0
@@ -188,6 +188,20 @@ async def unwind(
         await _Unwinding(execution, shield, error, entries, owned).undo_group(group)
     if wanted is None:
         group.members.clear()
+
+
+def check_undone(saga: Sequence[dict[str, Any]]) -> bool:
+    """Looks at what a child undid; says whether it was anything.
+
+    Raises:
+        StepError: Some of it could not be undone.
+    """
+    outcomes = [one["compensation"] for one in saga]
+    failed = outcomes.count("failed")
+    if failed:
+        message = f"{failed} of {len(outcomes)} acts could not be undone"
+        raise StepError("CompensationFailed", message)
+    return "compensated" in outcomes
 
 
 def _any(_: Entry) -> bool:

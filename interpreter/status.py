@@ -10,11 +10,12 @@ from interpreter.handlers import HandlerNode
 from interpreter.nodes import Node
 from interpreter.scope import Act, Rec
 from interpreter.steps.activity import ActivityNode
-from interpreter.steps.batch import BatchNode, CallNode, SliceNode
+from interpreter.steps.batch import BatchNode, SliceNode
 from interpreter.steps.blocks import DoNode, RootNode, SwitchNode
 from interpreter.steps.foreach import ForeachNode
 from interpreter.steps.loops import LoopNode
 from interpreter.steps.parallel import ParallelNode
+from interpreter.steps.workflow import WorkflowNode
 
 __all__ = ["status"]
 
@@ -74,12 +75,14 @@ def _step(node: Node, rec: Rec | None, act: Act) -> dict[str, Any]:
     }
     if isinstance(node, ActivityNode):
         state["activity"] = node.activity
-    if isinstance(node, CallNode) and rec is not None:
-        state["workflow_id"] = node.workflow_id(rec.path)
+    if isinstance(node, WorkflowNode):
+        state["workflow"] = node.workflow
     if node.description is not None:
         state["description"] = node.description
     if rec is None:
         return state
+    if rec.child is not None:
+        state["workflow_id"] = rec.child
     if rec.attempt > 1:
         state["attempt"] = rec.attempt
     for name in ("started", "ended", "error", "fault"):

@@ -18,21 +18,30 @@ from dsl.expressions import ExpressionError
 from dsl.model.definition import Definition, canonical
 from interpreter import operators
 from interpreter.checkpoint import MOST_PACKED, Writer, packed, restore
-from interpreter.definitions.packed import MOST_UNPACKED
+from interpreter.definitions.packed import MOST_UNPACKED, pack, unpack
 from interpreter.definitions.resolver import ENGINE, RESOLVE
-from interpreter.errors import Fault, StepError, legible
+from interpreter.errors import REFUSED, Fault, StepError, legible
 from interpreter.execution import Execution, GoesOn, Origin
 from interpreter.handlers import refusal, unknown_update
-from interpreter.headers import without_storage
+from interpreter.headers import lineage, without_storage
 from interpreter.journal import journal
 from interpreter.logs import log
 from interpreter.messages import Mailbox
-from interpreter.payloads import INLINE, MAX_BYTES, NAME_STORAGE, Budget, payload, value_of
+from interpreter.payloads import (
+    INLINE,
+    LARGEST_STORED,
+    MAX_BYTES,
+    NAME_STORAGE,
+    Budget,
+    payload,
+    value_of,
+)
 from interpreter.program import Program
 from interpreter.redriver import REDRIVE, TAKE_UP
 from interpreter.revising import STATE, NotRedrivable, reopened, revised
 from interpreter.status import status
 from interpreter.steps.batch import SliceNode
+from interpreter.steps.workflow import UNDO
 
 __all__ = ["DslWorkflow", "forget_programs"]
 
@@ -93,7 +102,8 @@ class DslWorkflow:
         self._execution: Execution | None = None
         self._cancelled = False
         self.root: str | None = None
-        """The root of idempotency keys, where the run goes on as new."""
+        """The root of idempotency keys, where the run goes on as new or is a child."""
+        self._depth = 0
         self._refused: ApplicationError | None = None
         self._args: collections.abc.Sequence[RawValue] = ()
         self._pinned = b""
@@ -127,27 +137,43 @@ class DslWorkflow:
                 "root": self._root(),
                 "state": goes_on.state,
             }
+            if execution.origin.depth:
+                checkpoint["depth"] = execution.origin.depth
             if isinstance(execution.root, SliceNode):
                 checkpoint["slice"] = execution.root.address
             workflow.continue_as_new(args=[*self._args, {"checkpoint": checkpoint}])
         error = execution.error
         if execution.status == "completed":
-            if isinstance(execution.root, SliceNode):  # one that undoes has no output
-                return {"saga": execution.saga} if output is None else output
-            return output
+            return self._undoable(execution, output)
         saga = execution.saga[-_MOST_REPORTED:]
         report: dict[str, Any] = {"status": execution.status, "saga": saga}
         if isinstance(execution.root, SliceNode):
             report |= {"saga": execution.saga, "state": execution.left}
             if error is None and (execution.left is not None or saga):
                 error = StepError("Cancelled", "the slice was cancelled")  # and what it leaves
-            report["final"] = error is not None and error.final
         if error is None:
             raise CancelledError("cancelled")
         report["step"] = error.step
+        if error.final:
+            report["final"] = True
         raise ApplicationError(
             error.message, error.details, report, type=error.type, non_retryable=True
         )
+
+    def _undoable(self, execution: Execution, output: Any) -> Any:
+        """The output; and beside it, where a parent may have it undone, what is needed for that."""
+        if execution.left is None or execution.origin.part is not None:
+            return output
+        log = {
+            "pinned": execution.pinned_apart(),
+            "root": self._root(),
+            "depth": execution.origin.depth,
+            "input": execution.act.lookup("input"),
+            "state": execution.left,
+        }
+        result = payload(output, "the output", execution.program.budget.largest)
+        result.payload.metadata[UNDO] = pack(json.dumps(log, ensure_ascii=False)).encode()
+        return result
 
     async def _begin(
         self, args: collections.abc.Sequence[RawValue]
@@ -163,14 +189,16 @@ class DslWorkflow:
             raise await self._refuse(refusal(message, "InvalidInput")) from None
         if redriven is not None:
             given = json.loads(await self._redrive(redriven, wanted))
-            assert given is not None
+        if given is not None and "input" in given:
             value = given["input"]
             args = [payload(value, "the input")]
         self._args = args[:1] or [payload({}, "the input")]
+        self.root, self._depth = lineage()
         if given is None:
             self._pinned = await self._pin(wanted)
         else:
             self.root = given["root"]
+            self._depth = given.get("depth", self._depth)
             self._pinned = given["pinned"].encode()
         program, content = _program(self._pinned)
         if program.budget.stored_from is not None and without_storage.get():
@@ -190,7 +218,8 @@ class DslWorkflow:
         address: str | None = given.get("slice")
         part = None if address is None else program.places[address]
         assert part is None or isinstance(part, SliceNode)
-        origin = Origin(self._pinned, self._root(), part)
+        undo: dict[str, Any] | None = given.get("undo")
+        origin = Origin(self._pinned, self._root(), part, self._depth, undo)
         if "state" in given:
             execution = restore(program, value, self._mailbox, given["state"], origin)
         else:
@@ -275,6 +304,8 @@ class DslWorkflow:
 
     async def _refuse(self, error: ApplicationError) -> ApplicationError:
         """Notes why there is no run; updates that wait for it are told the same."""
+        report = {"status": REFUSED}  # for the run that it is a child of
+        error = ApplicationError(error.message, None, report, type=error.type, non_retryable=True)
         self._refused = error
         if self._mailbox.turn_away(error):
             await asyncio.sleep(0)  # they answer before the run ends
@@ -480,6 +511,8 @@ def _given(options: Any) -> tuple[dict[str, Any] | None, Any]:
             return (given if sender == info.continued_run_id else None), wanted
         case {"slice": dict()} if info.parent is not None:
             return cast("dict[str, Any]", options["slice"]), None
+        case {"undo": {"log": str(log), **undo}} if info.parent is not None:
+            return json.loads(unpack(log, LARGEST_STORED)) | {"undo": undo}, None
         case _:
             return None, options
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dsl.check.report import Report
 from dsl.check.tree import Item, Tree
 from dsl.model.common import Catch
-from dsl.steps import ActivityStep, RaiseStep, SendSignalStep
+from dsl.steps import ActivityStep, RaiseStep, SendSignalStep, WorkflowStep
 from dsl.syntax import Mapping, locate
 
 __all__ = ["check_errors"]
@@ -20,6 +20,7 @@ _FAULTS = (
     "InvalidArguments",
     "InvalidResult",
     "UnregisteredSearchAttribute",
+    "UnknownDefinition",
     "LimitExceeded",
 )
 _NEAR = 0.87
@@ -90,11 +91,14 @@ def _raised(item: Item) -> Iterable[str]:
         yield item.step.raise_
     if isinstance(item.step, SendSignalStep):
         yield "SignalFailed"
+    if isinstance(item.step, WorkflowStep):
+        yield "WorkflowAlreadyStarted"
 
 
 def _may_raise_anything(item: Item) -> bool:
     step = item.step
-    return isinstance(step, ActivityStep) or (isinstance(step, RaiseStep) and "${" in step.raise_)
+    acts = isinstance(step, ActivityStep | WorkflowStep)
+    return acts or (isinstance(step, RaiseStep) and "${" in step.raise_)
 
 
 def _nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -7,6 +7,8 @@ from dsl.syntax import Sequence as SequenceNode
 
 __all__ = ["MAX_STEPS", "Ids", "count_steps"]
 
+_UNDOABLE = ("compensate", "workflow")
+"""What a step has that can be undone: a child workflow may say itself how."""
 MAX_STEPS = 20_000
 """The most steps of a definition."""
 
@@ -55,7 +57,7 @@ class Ids:
                     self.changing.update(e.name for e in changed.value.entries)
                 entry = step.get("id")
                 deeper = f"{within}{owner}" if within else inner
-                has_undo = self._collect(step, deeper) or step.get("compensate") is not None
+                has_undo = self._collect(step, deeper) or any(map(step.get, _UNDOABLE))
                 undoable = undoable or has_undo
                 if entry is not None and isinstance(entry.value, Scalar):
                     id = str(entry.value.value)

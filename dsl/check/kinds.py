@@ -52,6 +52,7 @@ from dsl.steps import (
     WaitConditionStep,
     WaitSignalStep,
     WhileStep,
+    WorkflowStep,
 )
 from dsl.steps.activity import NOT_LOCAL
 from dsl.syntax import Mapping, Node, Scalar, locate
@@ -91,6 +92,8 @@ def check_kind(walk: Walk, step: Step, node: Mapping, place: Place, alone: bool)
     match step:
         case ActivityStep():
             return _activity(walk, step, node, place, alone)
+        case WorkflowStep():
+            return _workflow(walk, step, node, place, alone)
         case DoStep():
             return walk.steps(step.do, child(node, "do"), place)
         case ParallelStep():
@@ -142,20 +145,9 @@ def _activity(walk: Walk, step: ActivityStep, node: Mapping, place: Place, alone
     if step.has("with_"):
         given = walk.report.template(child(node, "with"), place)
     known = None
-    entry = node.get("activity")
-    assert entry is not None
-    if step.id is None and not alone:
-        hint = "its id is its name in Temporal's history"
-        walk.report.add("DSL406", "an activity needs an `id`", entry.key.span, hint)
-    if "${" in step.activity:
-        if not step.one_of:
-            message = "an activity whose name is an expression needs `one_of`"
-            walk.report.add("DSL102", message, entry.value.span, "one_of: [names]")
-    elif step.one_of:
-        one_of = node.get("one_of")
-        assert one_of is not None
-        message = "`one_of` is for an activity whose name is an expression"
-        walk.report.add("DSL107", message, one_of.key.span)
+    _named(walk, step, "an activity", node, alone)
+    if step.one_of or "${" in step.activity:
+        pass  # which one it is shows at run time
     elif walk.catalogue is not None and step.task_queue is None:
         check_activity(step, node, given, walk.catalogue, walk.report)
         known = walk.catalogue.get(step.activity)
@@ -165,10 +157,44 @@ def _activity(walk: Walk, step: ActivityStep, node: Mapping, place: Place, alone
             if other is not None:
                 message = f"a local activity has no `{name}`"
                 walk.report.add("DSL107", message, other.key.span)
+    return type_of(known.result) if known is not None and known.result is not None else ANY
+
+
+def _workflow(walk: Walk, step: WorkflowStep, node: Mapping, place: Place, alone: bool) -> Type:
+    if step.has("with_"):
+        walk.report.template(child(node, "with"), place)
+    _named(walk, step, "a workflow", node, alone)
+    revision = node.get("revision")
+    if step.has("args") and revision is not None:
+        message = "`args` are for other workflows than definitions: they have no `revision`"
+        walk.report.add("DSL107", message, revision.key.span)
+    if step.detached:
+        return object_of({"workflow_id": Field(STRING), "run_id": Field(STRING)})
+    return ANY
+
+
+def _named(
+    walk: Walk, step: ActivityStep | WorkflowStep, what: str, node: Mapping, alone: bool
+) -> None:
+    """What is the same for a step that names what it runs."""
+    entry = node.get(step.kind)
+    assert entry is not None
+    name = step.activity if isinstance(step, ActivityStep) else step.workflow
+    if step.id is None and not alone:
+        hint = "its id is its name in Temporal's history"
+        walk.report.add("DSL406", f"{what} needs an `id`", entry.key.span, hint)
+    if "${" in name:
+        if not step.one_of:
+            message = f"{what} whose name is an expression needs `one_of`"
+            walk.report.add("DSL102", message, entry.value.span, "one_of: [names]")
+    elif step.one_of:
+        one_of = node.get("one_of")
+        assert one_of is not None
+        message = f"`one_of` is for {what} whose name is an expression"
+        walk.report.add("DSL107", message, one_of.key.span)
     both = node.get("args")
     if step.has("with_") and both is not None:
         walk.report.add("DSL107", "`with` and `args` exclude one another", both.key.span)
-    return type_of(known.result) if known is not None and known.result is not None else ANY
 
 
 def _loop(walk: Walk, step: WhileStep | UntilStep, node: Mapping, place: Place) -> Type:

@@ -28,6 +28,7 @@ from dsl.steps import (
     WaitConditionStep,
     WaitSignalStep,
     WhileStep,
+    WorkflowStep,
 )
 from dsl.syntax import Mapping, Node, locate
 
@@ -165,6 +166,7 @@ _WAITS = (
     WaitSignalStep,
     WaitConditionStep,
     SendSignalStep,
+    WorkflowStep,
     BreakStep,
     RaiseStep,
     ReturnStep,

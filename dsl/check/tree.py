@@ -32,6 +32,7 @@ from dsl.steps import (
     WaitConditionStep,
     WaitSignalStep,
     WhileStep,
+    WorkflowStep,
 )
 from dsl.syntax import Entry, Mapping, Node, locate
 
@@ -175,7 +176,15 @@ def _item(given: StepBase, node: Node) -> Item:
                 steps = case.else_ or case.do
                 role = "else" if case.else_ else "case"
                 blocks.append(block_of(role, steps, _child(_child(cases, index), key)))
-        case ActivityStep() | ValueStep() | SetStep() | RaiseStep() | ReturnStep() | RollbackStep():
+        case (
+            WorkflowStep()
+            | ActivityStep()
+            | ValueStep()
+            | SetStep()
+            | RaiseStep()
+            | ReturnStep()
+            | RollbackStep()
+        ):
             pass
         case BreakStep() | ContinueStep() | SleepStep() | SleepUntilStep():
             pass

@@ -48,6 +48,7 @@ from dsl.steps import (
     WaitConditionStep,
     WaitSignalStep,
     WhileStep,
+    WorkflowStep,
 )
 
 __all__ = ["picture"]
@@ -239,6 +240,7 @@ def _unnamed(head: Node) -> Node:
 
 def _leaf(
     step: ActivityStep
+    | WorkflowStep
     | SleepStep
     | SleepUntilStep
     | WaitSignalStep
@@ -274,13 +276,18 @@ def _look(
     | ReturnStep
     | RollbackStep
     | BreakStep
-    | ContinueStep,
+    | ContinueStep
+    | WorkflowStep,
 ) -> tuple[Shape, Icon, str, tuple[str, ...]]:
     """Shape and sign of a step; its title where the author gave none; its code."""
     match step:
         case ActivityStep():
             names = " or ".join(map(words.shown, step.one_of)) or words.shown(step.activity)
             return Shape.TASK, Icon.WORK, _name(step), (names,)
+        case WorkflowStep():
+            names = " or ".join(map(words.shown, step.one_of)) or words.shown(step.workflow)
+            what = "start workflow" if step.detached else "workflow"
+            return Shape.TASK, Icon.FLOW, _name(step), (f"{what} {names}",)
         case SleepStep():
             long = words.duration(step.sleep)
             return Shape.WAIT, Icon.CLOCK, _waiting(step, f"wait {long}"), _if_described(step, long)

@@ -70,6 +70,7 @@ class Icon(Enum):
     """A small sign beside a text."""
 
     WORK = "work"
+    FLOW = "flow"
     SIGNAL = "signal"
     CLOCK = "clock"
     CONDITION = "condition"

@@ -18,6 +18,7 @@ ICONS = {
     "L9.1 14.5L6.9 14.5L6.6 12.7L5.7 12.3L4.2 13.4L2.6 11.8L3.7 10.3L3.3 9.4L1.5 9.1"
     "L1.5 6.9L3.3 6.6L3.7 5.7L2.6 4.2L4.2 2.6"
     "L5.7 3.7ZM8 5.8a2.2 2.2 0 1 0 0 4.4a2.2 2.2 0 1 0 0-4.4",
+    Icon.FLOW: "M1.5 2.5h6v4h-6zM8.5 9.5h6v4h-6zM4.5 6.5v5h4",
     Icon.SIGNAL: "M1.5 3.5h13v9h-13zM1.5 4l6.5 5l6.5-5",
     Icon.CLOCK: "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13M8 4.5V8l2.5 2",
     Icon.CONDITION: "M4 1.5h8M4 14.5h8M4.5 1.5c0 4 3.5 4.5 3.5 6.5s-3.5 2.5-3.5 6.5"
@@ -38,6 +39,7 @@ ICONS = {
 
 GLYPHS = {
     Icon.WORK: "",
+    Icon.FLOW: "⧉",
     Icon.SIGNAL: "✉",
     Icon.CLOCK: "⏱",
     Icon.CONDITION: "⏳",

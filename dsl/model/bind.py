@@ -21,7 +21,7 @@ from dsl.syntax import Sequence as SequenceNode
 __all__ = ["Bound", "bind"]
 
 _LEADING = frozenset(
-    ("activity", "foreach", "while", "until", "sleep", "sleep_until", "wait_signal")
+    ("activity", "workflow", "foreach", "while", "until", "sleep", "sleep_until", "wait_signal")
 ) | {"wait_condition", "send_signal", "raise", "rollback"}
 """Kinds whose value is no map."""
 _OF_TEXTS = frozenset(("errors", "non_retryable_error_types", "one_of"))

@@ -192,6 +192,17 @@ class Compensation(Model):
     )
 
 
+class RunCompensation(Compensation):
+    """How a run is undone."""
+
+    on_parent_rollback: Annotated[bool | None, FLAG] = Field(
+        None,
+        description="`true`: a run that another one started with a `workflow` step, and that "
+        "completed, is undone where that one is undone, unless the step has a `compensate` of its "
+        "own.",
+    )
+
+
 class Catch(Model):
     """What to do about an error."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from dsl.model.common import THERE, AnyStep, Catch, Compensation, Model, Retry
+from dsl.model.common import THERE, AnyStep, Catch, Model, Retry, RunCompensation
 from dsl.model.leaves import (
     DEFINITION_NAME,
     DURATION,
@@ -229,7 +229,7 @@ class Definition(Model):
         "a list, of which the first that matches is taken. The run is then completed.",
         min_length=1,
     )
-    compensation: Annotated[Compensation | None, THERE] = Field(
+    compensation: Annotated[RunCompensation | None, THERE] = Field(
         None,
         description="How the run is undone and, but for `order`, every block that does not say "
         "otherwise.",

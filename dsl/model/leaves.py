@@ -36,6 +36,7 @@ __all__ = [
     "MESSAGE_NAME",
     "POSITIVE",
     "QUERY_NAME",
+    "REVISION",
     "SIGNAL_ELSEWHERE",
     "STEP_ID",
     "TEMPLATE",
@@ -50,6 +51,7 @@ __all__ = [
     "count",
     "describe",
     "mistake",
+    "positional",
     "refusal",
     "template_map",
     "whole_number",
@@ -318,6 +320,32 @@ def _template_text(value: Any) -> str:
     return value
 
 
+def _arguments(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise mistake("DSL105", f"must be a list, is {describe(value)}")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def positional() -> Leaf:
+    """A list of arguments, which are templates."""
+    return Leaf(Role.TEMPLATE, _arguments, {"type": "array"})
+
+
+def _revision(value: Any) -> int | str:
+    number = whole_number(value)
+    if number is not None:
+        if number < 1:
+            raise mistake("DSL106", f"must be 1 or more, is {number}")
+        return number
+    if not isinstance(value, str):
+        hint = "write a number, or an alias such as `live`"
+        raise mistake("DSL105", f"must be a revision, is {describe(value)}", hint)
+    if "${" not in value and not re.fullmatch(_ALIAS, value):
+        hint = "write a number, or an alias such as `live`"
+        raise mistake("DSL202", f"`{value[:60]}` is no revision", hint)
+    return value
+
+
 def template_map() -> Leaf:
     """A map whose values are templates."""
     schema = {"type": "object", "errorMessage": "This must be a map."}
@@ -329,6 +357,7 @@ _BEYOND = 2**63
 _ID = "[a-z][a-z0-9_]*"
 _MESSAGE = "[A-Za-z_][A-Za-z0-9_]*"
 _DEFINITION = "[A-Za-z][A-Za-z0-9_.-]*"
+_ALIAS = "[A-Za-z_][A-Za-z0-9_]*"
 _SYSTEM_ATTRIBUTES = frozenset(
     (
         *("BatcherNamespace", "BatcherUser", "BinaryChecksums", "BuildIds", "CloseTime"),
@@ -418,3 +447,14 @@ ERROR_TYPE = Leaf(
 )
 POSITIVE = Leaf(Role.PLAIN, _positive, {"type": "number", "exclusiveMinimum": 0})
 JSON_SCHEMA = Leaf(Role.PLAIN, _json_schema, {"$ref": "#/$defs/JsonSchema"})
+REVISION = Leaf(
+    Role.TEMPLATE,
+    _revision,
+    {
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "pattern": patterns.either(_ALIAS),
+        "patternErrorMessage": "A revision is a number, or an alias such as `live`.",
+        "errorMessage": "A revision is a number, or an alias such as `live`.",
+    },
+)

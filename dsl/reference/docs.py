@@ -133,7 +133,7 @@ def _inner() -> dict[str, type[Model]]:
         for key, field in _fields(waiting.pop(0)).items():
             for model in models_in(field):
                 if model not in found.values():
-                    found[key] = model
+                    found[f"{key} of a step" if key in found else key] = model
                     waiting.append(model)
     return found
 
@@ -148,7 +148,7 @@ def _table(fields: Iterable[tuple[str, FieldInfo]]) -> str:
     for name, field in fields:
         kind = words(field)
         for model in models_in(field):
-            kind = f"[{kind}](keys.md#{anchors[model]})"
+            kind = f"[{kind}](keys.md#{anchors[model].replace(' ', '-')})"
         required = ", required" if field.is_required() else ""
         rows.append((f"`{name}`", kind + required, field.description or ""))
     return table(["key", "type", "meaning"], rows)

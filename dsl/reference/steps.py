@@ -40,6 +40,8 @@ _SNIPPETS = [
     },
 ]
 """Steps to fill in."""
+_NAMED = {"activity": "An activity", "workflow": "A workflow"}
+"""Kinds whose steps have an id wherever they are not alone in a compensation."""
 _STEP = {"$ref": "#/$defs/Step"}
 _UNDO = {"$ref": "#/$defs/Undo"}
 
@@ -93,19 +95,19 @@ def step_schemas(definitions: dict[str, Any]) -> dict[str, Any]:
     """
     other = _when(_OTHERS, _told_apart(_OTHERS), _without_a_kind(definitions))
     step = _when(_BLOCKS, _told_apart(_BLOCKS), other)
-    undo = _when(("activity",), _kind("activity"), _STEP)
+    undo = _when(tuple(_NAMED), _told_apart(tuple(_NAMED), alone=True), _STEP)
     return {
         "Step": {"title": "step", "type": "object", **step},
         "Undo": {"title": "step", **undo},
     }
 
 
-def _told_apart(keys: Sequence[str]) -> dict[str, Any]:
+def _told_apart(keys: Sequence[str], alone: bool = False) -> dict[str, Any]:
     """A step that has one of these kinds: by halves, because validators recurse into schemas."""
     if len(keys) == 1:
-        return _with_id(*keys)
+        return _kind(*keys) if alone else _with_id(*keys)
     half = len(keys) // 2
-    return _when(keys[:half], _told_apart(keys[:half]), _told_apart(keys[half:]))
+    return _when(keys[:half], _told_apart(keys[:half], alone), _told_apart(keys[half:], alone))
 
 
 def _when(keys: Sequence[str], then: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
@@ -118,9 +120,9 @@ def _kind(key: str) -> dict[str, Any]:
 
 
 def _with_id(key: str) -> dict[str, Any]:
-    if key != "activity":
+    if key not in _NAMED:
         return _kind(key)
-    why = "An activity needs an `id`: it is its name in Temporal's history."
+    why = f"{_NAMED[key]} needs an `id`: it is its name in Temporal's history."
     return {"allOf": [_kind(key), needs("id", why)]}
 
 

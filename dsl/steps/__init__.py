@@ -24,6 +24,7 @@ from dsl.steps.switch import Case, SwitchStep
 from dsl.steps.value import ValueStep
 from dsl.steps.wait_condition import WaitConditionStep
 from dsl.steps.wait_signal import WaitSignalStep
+from dsl.steps.workflow import WorkflowStep
 
 __all__ = [
     "KINDS",
@@ -49,11 +50,13 @@ __all__ = [
     "WaitConditionStep",
     "WaitSignalStep",
     "WhileStep",
+    "WorkflowStep",
     "read_step",
 ]
 
 KINDS: tuple[type[StepBase], ...] = (
     ActivityStep,
+    WorkflowStep,
     DoStep,
     ParallelStep,
     ForeachStep,
@@ -112,6 +115,7 @@ def _kind(step: dict[str, Any]) -> str:
 
 Step = (
     ActivityStep
+    | WorkflowStep
     | DoStep
     | ParallelStep
     | ForeachStep

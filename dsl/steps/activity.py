@@ -12,23 +12,14 @@ from dsl.model.leaves import (
     FLAG,
     POSITIVE,
     TEXT_TEMPLATE,
-    Leaf,
-    Role,
     count,
-    describe,
-    mistake,
+    positional,
     template_map,
 )
 from dsl.model.patterns import TEMPLATE
 from dsl.model.rules import forbids, needs
 
 __all__ = ["NOT_LOCAL", "ActivityStep"]
-
-
-def _arguments(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise mistake("DSL105", f"must be a list, is {describe(value)}")
-    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 NOT_LOCAL = ("task_queue", "heartbeat_timeout", "priority")
@@ -103,7 +94,7 @@ class ActivityStep(StepBase):
         description="The arguments by name: any values, with `${ expression }` in their texts. "
         "They are sent as one JSON object.",
     )
-    args: Annotated[list[Any] | None, Leaf(Role.TEMPLATE, _arguments, {"type": "array"})] = Field(
+    args: Annotated[list[Any] | None, positional()] = Field(
         None,
         description="The arguments by position, for activities of other SDKs, instead of `with`.",
     )

@@ -9,7 +9,13 @@ from typing import Protocol
 from dsl.diagnostics import did_you_mean
 from dsl.model.definition import Definition, canonical, digest
 
-__all__ = ["DefinitionStore", "MemoryStore", "StoredDefinition", "UnknownDefinitionError"]
+__all__ = [
+    "DefinitionStore",
+    "MemoryStore",
+    "StoredDefinition",
+    "UnknownDefinitionError",
+    "is_number",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,11 @@ class StoredDefinition:
     text: str
     digest: str
     revision: str
+
+
+def is_number(revision: str) -> bool:
+    """Whether a revision is one of the registry, and not the start of a digest."""
+    return revision.isdecimal() and len(revision) < 10
 
 
 class UnknownDefinitionError(Exception):

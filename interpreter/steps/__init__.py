@@ -27,6 +27,7 @@ from dsl.steps import (
     WaitConditionStep,
     WaitSignalStep,
     WhileStep,
+    WorkflowStep,
 )
 from interpreter.nodes import Node, Place
 from interpreter.steps.activity import ActivityNode
@@ -40,6 +41,7 @@ from interpreter.steps.search_attributes import SetSearchAttributesNode
 from interpreter.steps.send_signal import SendSignalNode
 from interpreter.steps.values import RaiseNode, ReturnNode, SetNode, ValueNode
 from interpreter.steps.waits import SleepNode, SleepUntilNode, WaitConditionNode, WaitSignalNode
+from interpreter.steps.workflow import WorkflowNode
 
 if TYPE_CHECKING:
     from interpreter.program import Compiler
@@ -53,6 +55,8 @@ def node_for(step: StepBase, place: Place, compiler: Compiler, owner: Node) -> N
     match known:
         case ActivityStep():
             return ActivityNode(known, place, compiler, owner)
+        case WorkflowStep():
+            return WorkflowNode(known, place, compiler, owner)
         case DoStep():
             return DoNode(known, place, compiler, owner)
         case ParallelStep():

@@ -18,7 +18,8 @@ from interpreter.nodes import Node, Place
 from interpreter.payloads import LARGEST_LOCAL, MAX_BYTES, Budget, payload, value_of
 from interpreter.retries import ONCE
 from interpreter.saga import Entry
-from interpreter.scope import Act, Rec, Stopped, Token
+from interpreter.scope import Act, Rec, Stopped, Token, has_result
+from interpreter.steps.acting import ActingNode
 
 if TYPE_CHECKING:
     from interpreter.program import Compiler
@@ -33,11 +34,10 @@ _PAUSE = 5.0
 _SETTLES = workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
 
 
-class ActivityNode(Node):
+class ActivityNode(ActingNode):
     """An activity."""
 
     kind: ClassVar[str] = "activity"
-    registers: ClassVar[bool] = True
     retries_itself: ClassVar[bool] = True
 
     def __init__(
@@ -120,18 +120,18 @@ class ActivityNode(Node):
                     if self.varies:
                         name, options = await self._varying(act, rec)
                     # Undoing is registered before the activity is scheduled.
-                    entry = self._registered(act, rec, arguments, entry)
+                    entry = self.registered(act, rec, arguments, entry)
                     return await self._act(act, rec, entry, name, sent, options)
                 except Fault as fault:
-                    entry = self._refused(entry, fault)
+                    entry = self.refused(entry, fault)
                     rec.keep("entry", entry)
                     rec.keep("given", arguments)
                     rec.keep("suspended", fault)
         except Answered as answered:
             if answered.done:
                 # Somebody acted by hand: it is undone like any act.
-                entry = self._registered(act, rec, arguments, entry)
-                self._completed(act, entry, answered.output)
+                entry = self.registered(act, rec, arguments, entry)
+                self.completed(act, entry, answered.output)
             raise
 
     def _never_sent(self, rec: Rec, entry: Entry) -> bool:
@@ -150,27 +150,6 @@ class ActivityNode(Node):
         if budget.sent(sent) > MAX_BYTES:
             raise Fault("LimitExceeded", f"the arguments have more than {MAX_BYTES:,} bytes")
         return sent
-
-    def _registered(self, act: Act, rec: Rec, arguments: Any, entry: Entry | None) -> Entry | None:
-        """The act's entry in the saga log; the one that is there, where it is tried again."""
-        if self.undo is None:
-            return None
-        if entry is None:
-            entry = rec.keep("entry", Entry(self, self.undo, act, rec.path, arguments))
-            if not self.undo.late:
-                act.group.members.append(entry)
-        entry.status = "registered"
-        return entry
-
-    def _refused(self, entry: Entry | None, fault: Fault) -> Entry | None:
-        """What becomes of the entry where a worker refused the act: mostly it never ran."""
-        if entry is None or fault.ran:
-            if entry is not None:
-                entry.status = "failed"
-                entry.error = StepError(fault.type, fault.message).data()
-            return entry
-        entry.group.remove(entry)
-        return None
 
     async def _varying(self, act: Act, rec: Rec) -> tuple[str, dict[str, Any]]:
         """The activity's name and its options, where some of them are templates."""
@@ -239,15 +218,8 @@ class ActivityNode(Node):
                 entry.status = "timed_out" if own else "cancelled"
                 entry.error = stopped.stop.error().data()
             raise
-        self._completed(act, entry, output)
+        self.completed(act, entry, output)
         return output
-
-    def _completed(self, act: Act, entry: Entry | None, output: Any) -> None:
-        if entry is not None:
-            entry.status = "completed"
-            entry.output = output
-            if entry.undo.late:
-                act.group.members.append(entry)
 
     async def _tried_here(
         self, act: Act, rec: Rec, name: str, sent: list[RawValue], options: dict[str, Any]
@@ -375,11 +347,3 @@ class _Stopper:
         """What the step ends with."""
         assert token.stop is not None
         return (_NeverRan if self.never_ran and self.certain else Stopped)(token.stop)
-
-
-def has_result(
-    handle: workflow.ActivityHandle[Any] | workflow.ChildWorkflowHandle[Any, Any],
-) -> bool:
-    """Whether the result of what runs is here, although nobody has seen it yet."""
-    # The SDK has no public way to ask; tests/interpreter/test_runs.py pins this one.
-    return handle.done() or handle._result_fut.done()  # pyright: ignore

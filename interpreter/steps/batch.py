@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue
 from temporalio.exceptions import (
     ApplicationError,
     ChildWorkflowError,
@@ -26,13 +24,13 @@ from temporalio.exceptions import CancelledError as ChildCancelled
 
 from dsl.expressions import range_arguments
 from dsl.steps import DoStep, ForeachStep
+from interpreter.children import Child, child_id
 from interpreter.errors import Fault, StepError
 from interpreter.evaluation import evaluate
 from interpreter.nodes import Node, Place
 from interpreter.payloads import payload, value_of
-from interpreter.saga import LONGEST_UNDO, Entry, Undo, unwind
+from interpreter.saga import LONGEST_UNDO, Entry, Undo, check_undone, unwind
 from interpreter.scope import NOTHING, Act, Rec, Stopped
-from interpreter.steps.activity import has_result
 from interpreter.steps.foreach import ForeachNode, listed
 from interpreter.steps.join import Join, JoinRule
 
@@ -44,7 +42,6 @@ __all__ = ["BatchNode", "CallNode", "SliceNode"]
 Data = dict[str, Any]
 _SLICE = " slice"
 """The name by which a call finds which slice it is: no expression can read it."""
-_MAX_ID = 1000
 _SENT = ("path", "first", "items", "collects", "tolerated", "names", "vars", "steps")
 """What a slice keeps of what it was sent."""
 
@@ -158,11 +155,6 @@ def _not_a_range(bounds: list[Any]) -> str | None:
 class CallNode(Node):
     """A slice, as the run sees it that is divided."""
 
-    @staticmethod
-    def workflow_id(path: str) -> str:
-        """The id of the child workflow of a slice."""
-        return f"{workflow.info().workflow_id}/{path}"
-
     kind: ClassVar[str] = "batch"
     registers: ClassVar[bool] = True
 
@@ -240,12 +232,10 @@ class CallNode(Node):
         """Runs a child and waits until it settled."""
         execution = act.execution
         program = execution.program
-        id = self.workflow_id(path)
-        if len(id) > _MAX_ID:
-            raise Fault("LimitExceeded", f"the id of the child workflow has {len(id)} characters")
         whole = {
             "slice": self.batch.slice.address,
             "root": execution.origin.keys,
+            "depth": execution.origin.depth,
             "pinned": execution.pinned_apart(),
             "workflow": act.lookup("workflow"),
             **given,
@@ -254,37 +244,23 @@ class CallNode(Node):
             payload(whole.pop("input", {}), "the input", program.budget.largest),
             payload({"slice": whole}, "the slice", program.budget.largest),
         ]
+        summary = f"{self.batch.description or self.batch.key}: {path}"
+        child = Child(workflow.info().workflow_type, child_id(path), sent, summary)
+        child.check()
+        rec.child = child.id
         await execution.admit(act, rec, program.budget.sent(sent))
         execution.slices += 1
         try:
-            result = await self._settled(act, id, path, sent)
-        except Exception:  # an eviction is none: nothing may be begun then
-            execution.slices -= 1
-            execution.release()
-            raise
-        execution.slices -= 1
-        execution.release(len(result.data))
-        return cast("Data", value_of(result))
-
-    async def _settled(self, act: Act, id: str, path: str, sent: list[RawValue]) -> Payload:
-        """What a child gives, once it has."""
-        try:
-            handle = await workflow.start_child_workflow(
-                workflow.info().workflow_type,
-                args=sent,
-                id=id,
-                result_type=RawValue,
-                static_summary=f"{self.batch.description or self.batch.key}: {path}"[:200],
-            )
-            _Stopper(act, handle)
-            result: RawValue = await handle
+            result = await child.result(act)
         except WorkflowAlreadyStartedError:
-            raise Fault("LimitExceeded", f"there is a workflow with the id {id} already") from None
+            execution.slices -= 1
+            message = f"there is a workflow with the id {child.id} already"
+            raise Fault("LimitExceeded", message) from None
         except ChildWorkflowError as error:
-            raise _failed(error, act.execution.saga) from None
-        finally:
-            act.token.wake = None
-        return result.payload
+            execution.slices -= 1
+            raise _failed(error, execution.saga) from None
+        execution.slices -= 1
+        return cast("Data", value_of(result))
 
     async def _undo(self, act: Act) -> None:
         """Undoes what a slice did, in a child of its own."""
@@ -310,12 +286,7 @@ class CallNode(Node):
             except _Failed as failed:
                 raise failed.error from None
         execution.saga += answer["saga"]
-        failed = [one for one in answer["saga"] if one["compensation"] == "failed"]
-        if failed:
-            message = f"{len(failed)} of {len(answer['saga'])} acts could not be undone"
-            raise StepError("CompensationFailed", message)
-        undone = any(one["compensation"] == "compensated" for one in answer["saga"])
-        rec.status = "completed" if undone else "skipped"
+        rec.status = "completed" if check_undone(answer["saga"]) else "skipped"
 
 
 class _Failed(Exception):
@@ -348,21 +319,6 @@ def _failed(error: ChildWorkflowError, saga: list[Data]) -> _Failed:
     step, final = report.get("step"), bool(report.get("final"))
     failure = StepError(cause.type or "Error", cause.message, details[0], step, final=final)
     return _Failed(failure, error.run_id, report.get("state"))
-
-
-class _Stopper:
-    """Cancels a child when its scope is stopped."""
-
-    def __init__(self, act: Act, handle: workflow.ChildWorkflowHandle[Any, Any]) -> None:
-        self.handle = handle
-        act.token.wake = self.cancel
-        if act.token.stop is not None:  # while the child was being started
-            self.cancel()
-
-    def cancel(self) -> None:
-        """Cancels it, unless its result is already here: cancelling would drop that."""
-        if not has_result(self.handle):
-            self.handle.cancel()
 
 
 class SliceNode(Node):
@@ -405,22 +361,15 @@ class SliceNode(Node):
             rec: The record.
             given: What was sent along.
         """
-        if "undo" in given:
-            rec.ended = rec.held = None
-            rec.keep("undo", given["undo"])
-        elif "state" not in given:  # one that goes on has its own
+        if "state" not in given:  # one that goes on has its own
             rec.keep("slice", {name: given[name] for name in _SENT if name in given})
 
     async def enclosed(self, act: Act, rec: Rec) -> Any:
-        undo: Data | None = rec.kept("undo")
-        if undo is None:
-            try:
-                return await super().enclosed(act, rec)
-            except (StepError, Stopped) as error:
-                await self._left(act, rec, error)
-                raise
-        await unwind(act, rec, float(undo["seconds"]), undo["error"])
-        return None
+        try:
+            return await super().enclosed(act, rec)
+        except (StepError, Stopped) as error:
+            await self._left(act, rec, error)
+            raise
 
     async def _left(self, act: Act, rec: Rec, error: StepError | Stopped) -> None:
         """Notes what is needed to undo it, where it did not complete."""

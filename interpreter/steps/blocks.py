@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from temporalio import workflow
+
 from dsl.model.definition import Definition
 from dsl.steps import DoStep, SwitchStep
 from interpreter.errors import Fault, Returning
@@ -13,6 +15,7 @@ from interpreter.payloads import payload
 from interpreter.scope import Act, Rec
 
 if TYPE_CHECKING:
+    from interpreter.execution import Execution
     from interpreter.program import Compiler
 
 __all__ = ["DoNode", "RootNode", "SwitchNode"]
@@ -49,6 +52,8 @@ class RootNode(Node):
         if self.output is not None and ("result",) not in self.output.reads:
             self.body[-1].is_read = False
         self.plain = False
+        undoing = definition.compensation
+        self.undone_by_parent = undoing is not None and undoing.on_parent_rollback is True
 
     async def run(self, act: Act, rec: Rec) -> Any:
         output = None
@@ -83,10 +88,28 @@ class RootNode(Node):
             try:
                 budget = act.execution.program.budget
                 sent = payload(output, "the output", budget.largest)
+                if self.undone_by_parent and workflow.info().parent is not None:
+                    self._leave(act.execution, len(sent.payload.data))
                 await act.execution.carry(act, rec, budget.sent([sent]))
                 return
             except Fault as fault:
                 await act.execution.suspend(act, rec, fault)
+
+    @staticmethod
+    def _leave(execution: Execution, size: int) -> None:
+        """Notes what the run that it is a child of needs to have it undone.
+
+        Raises:
+            Fault: It is too large, beside an output of so many bytes.
+        """
+        if next(execution.act.group.entries(), None) is None:
+            return
+        log = execution.written()
+        most = execution.program.budget.largest
+        if log is None or len(log) + size > most:
+            message = f"the output and what is needed to undo the run: over {most:,} bytes"
+            raise Fault("LimitExceeded", message)
+        execution.left = log
 
     async def finish(self, act: Act, rec: Rec) -> None:
         await act.execution.all_ended(act, rec)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dsl.model.common import BodyStep, Catch, Compensation, Model, Retry
+from dsl.model.common import BodyStep, Catch, Compensation, Model, Retry, RunCompensation
 from dsl.model.definition import Check, Defaults, Definition, Signal, Update
+from dsl.model.schedule import Schedule
 from dsl.steps import KINDS, Case
 from dsl.steps.activity import Priority
 
@@ -28,6 +29,7 @@ _STEPS: dict[str, Any] = {
     "sleep_until": {"sleep_until": 0},
     "wait_signal": {"wait_signal": "s"},
     "wait_condition": {"wait_condition": "true"},
+    "workflow": {"id": "w", "workflow": "w"},
     "send_signal": {"send_signal": "s", "workflow_id": "w"},
     "value": _VALUE,
     "set": {"set": {"v": 1}},
@@ -53,11 +55,17 @@ PLACES: dict[str, tuple[type[Model], Callable[[Any], Any]]] = {
     **{kind.kind: (kind, lambda it, base=_STEPS[kind.kind]: _step(base | it)) for kind in KINDS},
     "retry": (Retry, lambda it: _step(_VALUE | {"retry": it})),
     "catch": (Catch, lambda it: _step(_VALUE | {"catch": [it]})),
-    "compensation": (Compensation, lambda it: _definition(compensation=it)),
+    "compensation": (RunCompensation, lambda it: _definition(compensation=it)),
+    "compensation of a step": (
+        Compensation,
+        lambda it: _definition(steps=[{"do": [_VALUE], "compensation": it}]),
+    ),
     "priority": (Priority, lambda it: _step(_ACTIVITY | {"priority": it})),
     "case": (Case, lambda it: _step({"switch": [_CASE | it]})),
     "else": (Case, lambda it: _step({"switch": [_CASE, it]})),
     "defaults": (Defaults, lambda it: _definition(defaults=it)),
+    "schedule": (Schedule, lambda it: _definition(schedule={"every": "1h"} | it)),
+    "schedule by cron": (Schedule, lambda it: _definition(schedule={"cron": "0 6 * * *"} | it)),
     "signal": (Signal, lambda it: _definition(signals={"s": it})),
     "update": (Update, lambda it: _definition(updates={"u": {"do": [_VALUE], **it}})),
     "check": (

@@ -480,7 +480,9 @@ async def _signals(run: Run) -> dict[str, Any]:
     async with asyncio.timeout(30):
         while True:
             try:
-                return (await run.handle.query("status"))["signals"]
+                state = await run.handle.query("status")
+                if "signals" in state:  # it has begun
+                    return state["signals"]
             except RPCError as error:  # asked while the run cannot go on because more comes
                 if "in failed state" not in str(error):
                     raise

@@ -86,6 +86,7 @@ _leaves: st.SearchStrategy[Data] = st.one_of(
     st.builds(lambda text: {"wait_condition": text}, _words),
     st.builds(lambda text: {"value": {"a": text, "b": [text, 1]}}, _texts),
     st.builds(lambda text: {"set": {"x": text, "y": text}}, _texts),
+    st.builds(lambda text: {"workflow": "a b", "with": {"a": text}}, _texts),
     st.builds(lambda text: {"send_signal": "a b", "workflow_id": text, "payload": text}, _texts),
     st.builds(lambda text: {"set_search_attributes": {"A": text, "b c": text}}, _texts),
     st.builds(lambda text: {"raise": "Oh", "message": text}, _texts),

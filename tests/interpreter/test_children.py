@@ -1,0 +1,455 @@
+"""`workflow` steps on a real server in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from dsl.loader import load_text
+from interpreter.activities import ActivityContextInterceptor, idempotency_key
+from interpreter.definitions.resolver import Resolver
+from interpreter.definitions.store import MemoryStore
+from interpreter.headers import HeaderInterceptor
+from interpreter.redriver import Redriver
+from interpreter.workflow import DslWorkflow
+from tests.support.plain_worker import plain_worker
+from tests.support.servers import fetch_chain, replay
+
+
+@dataclass
+class Desk:
+    """A worker, and what its activities were asked: names, and keys without the run's id."""
+
+    client: Client
+    queue: str
+    store: MemoryStore
+    acts: list[str] = field(default_factory=list[str])
+    keys: list[str] = field(default_factory=list[str])
+    broken: set[str] = field(default_factory=set[str])
+
+    async def start(self, name: str, input: Any = None) -> WorkflowHandle[Any, Any]:
+        """Starts a definition, under an id of its own."""
+        id = f"{name}-{uuid.uuid4().hex[:8]}"
+        return await self.client.start_workflow(name, input or {}, id=id, task_queue=self.queue)
+
+    async def until(self, *acts: str) -> None:
+        """Waits until activities were called."""
+        async with asyncio.timeout(10):
+            while not set(acts) <= set(self.acts):
+                await asyncio.sleep(0.02)
+
+    def define(self, *texts: str) -> None:
+        """Adds definitions, or puts others in their places."""
+        loaded = load_text("\n---\n".join(f"dsl: 1\n{text}" for text in texts))
+        assert loaded.ok, [d.message for d in loaded.diagnostics]
+        self.store.add(loaded.definitions)
+
+
+@asynccontextmanager
+async def desk(
+    client: Client, *texts: str, continue_after: int | None = None
+) -> AsyncIterator[Desk]:
+    """A worker for definitions. Activities that begin with Block end when they are cancelled."""
+    it = Desk(client, f"q{uuid.uuid4().hex[:8]}", MemoryStore([]))
+    it.define(*texts)
+
+    @activity.defn(dynamic=True)
+    async def answer(args: Sequence[RawValue]) -> str:
+        name = activity.info().activity_type
+        it.acts.append(name)
+        it.keys.append(idempotency_key().partition("/")[2])
+        while name.startswith("Block"):
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        if name in it.broken:
+            raise ApplicationError("broken", type="Broken", non_retryable=True)
+        return name
+
+    resolver = Resolver(it.store, continue_after)
+    async with Worker(
+        client,
+        task_queue=it.queue,
+        workflows=[DslWorkflow],
+        activities=[answer, *resolver.activities, *Redriver(resolver).activities],
+        interceptors=[HeaderInterceptor(), ActivityContextInterceptor()],
+    ):
+        yield it
+
+
+async def ended(handle: WorkflowHandle[Any, Any]) -> ApplicationError | CancelledError:
+    """How a run failed."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await asyncio.wait_for(handle.result(), 20)
+    assert isinstance(failed.value.cause, ApplicationError | CancelledError)
+    return failed.value.cause
+
+
+OUTER = """
+name: outer
+steps:
+  - {id: first, activity: First, compensate: {activity: UndoFirst}}
+  - {id: done, workflow: undone-by-parent}
+  - {id: open, workflow: open-child}
+"""
+UNDONE = """
+name: undone-by-parent
+compensation: {on_parent_rollback: true}
+steps: [{id: a, activity: A, compensate: {activity: UndoA}}]
+"""
+OPEN = """
+name: open-child
+steps:
+  - {id: b, activity: B, compensate: {activity: UndoB}}
+  - {id: c, activity: BlockC, heartbeat_timeout: 5s, compensate: {activity: UndoC}}
+"""
+
+
+async def test_a_cancelled_run_cancels_and_undoes_its_children(server: WorkflowEnvironment) -> None:
+    async with desk(server.client, OUTER, UNDONE, OPEN) as it:
+        handle = await it.start("outer")
+        await it.until("BlockC")
+        await handle.cancel()
+        assert isinstance(await ended(handle), CancelledError)
+        assert it.acts == ["First", "A", "B", "BlockC", "UndoC", "UndoB", "UndoA", "UndoFirst"]
+        assert it.keys[1:4] == ["done/a", "open/b", "open/c"]
+        assert it.keys[4:] == ["open/c!undo", "open/b!undo", "done/a!undo", "first!undo"]
+        child = server.client.get_workflow_handle(f"{handle.id}/open")
+        assert (await child.describe()).status is WorkflowExecutionStatus.CANCELED
+        await replay(*await fetch_chain(server.client, handle.id, children=True))
+
+
+@pytest.mark.parametrize(
+    "last", ['{wait_condition: "false"}', "{id: c, activity: BlockC, heartbeat_timeout: 5s}"]
+)
+async def test_a_child_that_went_on_as_new_is_cancelled(
+    server: WorkflowEnvironment, last: str
+) -> None:
+    child = f"""
+name: open-child
+steps: [{{id: b, activity: B, compensate: {{activity: UndoB}}}}, {last}]
+"""
+    async with desk(server.client, OUTER, UNDONE, child, continue_after=3) as it:
+        handle = await it.start("outer")
+        client, id = server.client, f"{handle.id}/open"
+        await it.until("B")
+        async with asyncio.timeout(10):
+            while len(await fetch_chain(client, id)) == 1:
+                await asyncio.sleep(0.05)
+        await handle.cancel()
+        assert isinstance(await ended(handle), CancelledError)
+        assert it.acts[-3:] == ["UndoB", "UndoA", "UndoFirst"]
+        await replay(*await fetch_chain(client, handle.id, children=True))
+
+
+async def test_a_terminated_run_leaves_its_child_to_undo_itself(
+    server: WorkflowEnvironment,
+) -> None:
+    async with desk(server.client, OUTER, UNDONE, OPEN) as it:
+        handle = await it.start("outer")
+        await it.until("BlockC")
+        await handle.terminate()
+        await it.until("UndoC", "UndoB")
+
+
+async def test_a_child_that_was_terminated_is_an_error(server: WorkflowEnvironment) -> None:
+    text = """
+name: caller
+steps:
+  - id: open
+    workflow: open-child
+    compensate: {activity: Look}
+    catch: [{errors: [Terminated], output: "${ error.type }"}]
+"""
+    async with desk(server.client, text, OPEN) as it:
+        handle = await it.start("caller")
+        await it.until("BlockC")
+        await server.client.get_workflow_handle(f"{handle.id}/open").terminate()
+        assert await handle.result() == "Terminated"
+        assert it.acts[-1] == "Look"  # it may have acted: who knows
+
+
+async def test_a_child_that_is_cancelled_by_others_is_an_error(server: WorkflowEnvironment) -> None:
+    text = """
+name: caller
+steps: [{id: open, workflow: open-child, catch: [{errors: [Cancelled], output: caught}]}]
+"""
+    async with desk(server.client, text, OPEN) as it:
+        handle = await it.start("caller")
+        await it.until("BlockC")
+        await server.client.get_workflow_handle(f"{handle.id}/open").cancel()
+        assert await handle.result() == "caught"
+        assert it.acts == ["B", "BlockC", "UndoC", "UndoB"]
+
+
+async def test_a_step_that_takes_too_long_settles_before_it_has_timed_out(
+    server: WorkflowEnvironment,
+) -> None:
+    text = """
+name: hasty
+steps:
+  - id: open
+    workflow: open-child
+    timeout: 1s
+    compensate: {activity: Undo, with: {status: "${ step.status }"}}
+"""
+    async with desk(server.client, text, OPEN) as it:
+        error = await ended(await it.start("hasty"))
+        assert isinstance(error, ApplicationError)
+        assert (error.type, error.details[0]) == ("Timeout", {"kind": "step"})
+        assert it.acts == ["B", "BlockC", "UndoC", "UndoB", "Undo"]
+
+
+async def test_what_is_detached_lives_on(server: WorkflowEnvironment) -> None:
+    text = """
+name: lets-go
+steps:
+  - id: free
+    workflow: waits
+    detached: true
+    compensate: {activity: Undo, with: {id: "${ step.output.workflow_id }"}}
+  - {raise: Broken}
+"""
+    waits = """
+name: waits
+signals: {go: {}}
+steps: [{wait_signal: go}, {id: late, activity: Late}]
+"""
+    async with desk(server.client, text, waits) as it:
+        handle = await it.start("lets-go")
+        await ended(handle)
+        assert it.acts == ["Undo"]
+        child = server.client.get_workflow_handle(f"{handle.id}/free")
+        await child.signal("go")
+        assert await child.result() == "Late"
+        assert it.acts == ["Undo", "Late"]
+
+
+async def test_what_is_detached_is_not_cancelled(server: WorkflowEnvironment) -> None:
+    text = """
+name: lets-go
+steps:
+  - {id: free, workflow: waits, detached: true}
+  - {id: b, activity: Block, heartbeat_timeout: 5s}
+"""
+    waits = "name: waits\nsignals: {go: {}}\nsteps: [{wait_signal: go}]"
+    async with desk(server.client, text, waits) as it:
+        handle = await it.start("lets-go")
+        await it.until("Block")
+        await handle.cancel()
+        assert isinstance(await ended(handle), CancelledError)
+        child = server.client.get_workflow_handle(f"{handle.id}/free")
+        assert (await child.describe()).status is WorkflowExecutionStatus.RUNNING
+        await child.signal("go", 5)
+        assert await child.result() == 5
+
+
+PLAIN = """
+name: uses-others
+steps:
+  - {id: sum, workflow: Adds, args: [2, "${ input.n }"], task_queue: "${ input.queue }"}
+  - {id: nothing, workflow: Nothing, args: [], task_queue: "${ input.queue }"}
+  - id: fails
+    workflow: Fails
+    with: {why: 1}
+    task_queue: ${ input.queue }
+    catch: [{errors: [ByHand], output: ["${ error.message }", "${ error.details }"]}]
+output: ["${ steps.sum.output }", "${ steps.nothing.output }", "${ steps.fails.output }"]
+"""
+
+
+async def test_workflows_that_were_written_by_hand(server: WorkflowEnvironment) -> None:
+    """On another task queue of this process, and in another process."""
+    client, queue = server.client, f"hand-{uuid.uuid4().hex[:8]}"
+    expected = [5, f"nothing on {queue}", ["no", [{"why": 1}, {"more": 1}]]]
+    async with desk(client, PLAIN) as it:
+        async with plain_worker(client, queue):
+            handle = await it.start("uses-others", {"n": 3, "queue": queue})
+            assert await handle.result() == expected
+            await replay(*await fetch_chain(client, handle.id))
+        queue = f"{queue}-2"
+        arguments = ("-m", "tests.support.plain_worker", client.service_client.config.target_host)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, queue, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            assert await asyncio.wait_for(process.stdout.readline(), 20) == b"up\n"
+            handle = await it.start("uses-others", {"n": 4, "queue": queue})
+            result = await asyncio.wait_for(handle.result(), 20)
+            assert result[:2] == [6, f"nothing on {queue}"]
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_workflow_that_was_written_by_hand_starts_a_definition(
+    server: WorkflowEnvironment,
+) -> None:
+    client, queue = server.client, f"hand-{uuid.uuid4().hex[:8]}"
+    text = "name: doubles\nsteps: [{id: a, activity: A}]\noutput: ${ input.n * 2 }"
+    async with desk(client, text) as it, plain_worker(client, queue):
+        given = ["doubles", it.queue, {"n": 4}]
+        result: Any = await client.execute_workflow(
+            "Starts", args=given, id=f"s-{queue}", task_queue=queue
+        )
+        assert result == 8
+        assert it.keys == ["a"]
+
+
+async def test_keys_of_a_childs_acts_outlive_a_reset_of_the_parent(
+    server: WorkflowEnvironment,
+) -> None:
+    text = "name: caller\nsteps: [{id: pay, workflow: child}, {id: b, activity: B}]"
+    child = "name: child\nsteps: [{id: a, activity: A}]"
+    async with desk(server.client, text, child) as it:
+        handle = await it.start("caller")
+        await handle.result()
+        before = tuple(it.keys)
+        history = await handle.fetch_history()
+        initiated = next(
+            event.start_child_workflow_execution_initiated_event_attributes
+            for event in history.events
+            if event.HasField("start_child_workflow_execution_initiated_event_attributes")
+        )
+        answer = await server.client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=server.client.namespace,
+                workflow_execution=WorkflowExecution(
+                    workflow_id=handle.id, run_id=handle.first_execution_run_id or ""
+                ),
+                reason="again",
+                workflow_task_finish_event_id=initiated.workflow_task_completed_event_id,
+                request_id=str(uuid.uuid4()),
+            )
+        )
+        again = server.client.get_workflow_handle(handle.id, run_id=answer.run_id)
+        await asyncio.wait_for(again.result(), 20)
+        assert before == ("pay/a", "b")
+        assert it.keys == [*before, *before]
+
+
+async def test_a_run_that_goes_on_as_new_still_undoes_its_children(
+    server: WorkflowEnvironment,
+) -> None:
+    text = """
+name: caller
+steps:
+  - {id: all, foreach: "range(4)", do: [{id: pay, workflow: undone-by-parent}]}
+  - {raise: Broken}
+"""
+    async with desk(server.client, text, UNDONE, continue_after=3) as it:
+        handle = await it.start("caller")
+        await ended(handle)
+        assert it.acts == ["A"] * 4 + ["UndoA"] * 4
+        undone = [f"all[{index}].pay/a!undo" for index in (3, 2, 1, 0)]
+        assert it.keys[4:] == undone
+        chain = await fetch_chain(server.client, handle.id, children=True)
+        assert len(chain) > 8  # runs of the parent, children, and children that undo
+        await replay(*chain)
+
+
+REDRIVEN = """
+name: caller
+steps:
+  - {id: before, activity: Before}
+  - {id: pay, workflow: payer}
+  - {id: after, activity: After}
+"""
+
+
+async def _redrive(it: Desk, handle: WorkflowHandle[Any, Any]) -> Any:
+    run_id = (await handle.describe()).run_id
+    again = await it.client.start_workflow(
+        "caller", args=[{}, {"redrive": run_id}], id=handle.id, task_queue=it.queue
+    )
+    result = await asyncio.wait_for(again.result(), 20)
+    await replay(*await fetch_chain(it.client, handle.id, run_id=again.first_execution_run_id))
+    return result
+
+
+async def test_a_redrive_reaches_into_the_child_that_failed(server: WorkflowEnvironment) -> None:
+    child = "name: payer\nsteps: [{id: a, activity: A}, {id: b, activity: B}]"
+    async with desk(server.client, REDRIVEN, child) as it:
+        it.broken = {"B"}
+        handle = await it.start("caller")
+        await ended(handle)
+        it.broken = set()
+        assert await _redrive(it, handle) == "After"
+        assert it.acts == ["Before", "A", "B", "B", "After"]
+        assert it.keys == ["before", "pay/a", "pay/b", "pay/b", "after"]
+
+
+async def test_a_child_that_was_undone_is_another_act_when_the_run_is_redriven(
+    server: WorkflowEnvironment,
+) -> None:
+    child = """
+name: payer
+steps: [{id: a, activity: A, compensate: {activity: UndoA}}, {id: b, activity: B}]
+"""
+    async with desk(server.client, REDRIVEN, child) as it:
+        it.broken = {"B"}
+        handle = await it.start("caller")
+        await ended(handle)
+        it.broken = set()
+        assert await _redrive(it, handle) == "After"
+        assert it.acts == ["Before", "A", "B", "UndoA", "A", "B", "After"]
+        assert it.keys == [
+            *("before", "pay/a", "pay/b", "pay/a!undo"),
+            *("pay+1/a", "pay+1/b", "after"),
+        ]
+
+
+async def test_a_child_that_could_not_be_undone_cannot_be_redriven(
+    server: WorkflowEnvironment,
+) -> None:
+    child = """
+name: payer
+steps:
+  - {id: a, activity: A, compensate: {activity: UndoA, retry: {maximum_attempts: 1}}}
+  - {id: b, activity: B}
+"""
+    async with desk(server.client, REDRIVEN, child) as it:
+        it.broken = {"B", "UndoA"}
+        handle = await it.start("caller")
+        await ended(handle)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await _redrive(it, handle)
+        cause = failed.value.cause
+        assert isinstance(cause, ApplicationError)
+        assert cause.type == "NotRedrivable"
+        assert "pay" in cause.message
+
+
+async def test_the_status_names_the_child(server: WorkflowEnvironment) -> None:
+    async with desk(server.client, OUTER, UNDONE, OPEN) as it:
+        handle = await it.start("outer")
+        await it.until("BlockC")
+        state: dict[str, Any] = await handle.query("status")
+        found = {step["path"]: step.get("workflow_id") for step in state["steps"]}
+        assert found == {
+            "first": None,
+            "done": f"{handle.id}/done",
+            "open": f"{handle.id}/open",
+        }
+        await handle.cancel()
+        await ended(handle)
