@@ -28,6 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from dsl.diagnostics import did_you_mean
 from dsl.model.definition import Definition, canonical, digest
+from interpreter.definitions.calls import called_by, in_order, pinned
 from interpreter.definitions.entity import (
     LIVE,
     MEMO,
@@ -190,15 +191,21 @@ class Registry:
             alias: What points to them then.
             progress: Called after each, with how many are done.
         """
+        outside = await self._revisions(definitions, alias)
         if len(definitions) == 1:
-            only = definitions[0]
+            only = pinned(definitions[0], outside)
             return {only.name: await self.publish(only, by=by, commit=commit, alias=alias)}
         before = await self._each([one.name for one in definitions], self.head)
         slots = asyncio.Semaphore(_AT_ONCE)
+        begun: dict[str, asyncio.Task[Published]] = {}
         done = 0
 
-        async def each(definition: Definition) -> Published:
+        async def each(
+            definition: Definition, runs: dict[str, asyncio.Task[Published]]
+        ) -> Published:
             nonlocal done
+            known = {name: (await asyncio.shield(one)).revision for name, one in runs.items()}
+            definition = pinned(definition, outside | known)
             async with slots:
                 head = before[definition.name]
                 if head is not None and head.digests.get(alias) == digest(canonical(definition)):
@@ -210,11 +217,16 @@ class Registry:
                 progress(done)
             return published
 
-        outcomes = await asyncio.gather(*map(each, definitions), return_exceptions=True)
+        for definition in in_order(definitions):
+            runs = {name: begun[name] for name in called_by(definition) if name in begun}
+            begun[definition.name] = asyncio.create_task(each(definition, runs))
+        outcomes = await asyncio.gather(
+            *(begun[one.name] for one in definitions), return_exceptions=True
+        )
         refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if refused:
             if all(isinstance(error, RefusedError) for error in refused):
-                raise RefusedError("\n".join(map(str, refused)))
+                raise RefusedError("\n".join(dict.fromkeys(map(str, refused))))
             raise refused[0]
         published = {
             definition.name: outcome
@@ -235,6 +247,29 @@ class Registry:
                 said = f"not deployed, because it was let go meanwhile: {', '.join(lost)}"
                 raise RefusedError(f"{said}; deploy again")
         return published
+
+    async def foreseen(
+        self, definitions: Sequence[Definition], alias: str = LIVE
+    ) -> list[Definition]:
+        """Definitions as `publish_all` would publish them now: with the revisions that they run."""
+        revisions = await self._revisions(definitions, alias)
+        heads = await self._each([one.name for one in definitions], self.head)
+        found: dict[str, Definition] = {}
+        for definition in in_order(definitions):
+            name, head = definition.name, heads[definition.name]
+            found[name] = pinned(definition, revisions)
+            same = head is not None and head.digests.get(alias) == digest(canonical(found[name]))
+            last = 0 if head is None else head.revisions
+            revisions[name] = head.aliases[alias] if head is not None and same else last + 1
+        return [found[one.name] for one in definitions]
+
+    async def _revisions(self, definitions: Sequence[Definition], alias: str) -> dict[str, int]:
+        """The revisions of what definitions run that are not deployed with them."""
+        called = {name for one in definitions for name in called_by(one)}
+        heads = await self._each(sorted(called - {one.name for one in definitions}), self.head)
+        known = {name: head.aliases for name, head in heads.items() if head is not None}
+        pointed = {name: it.get(alias, it.get(LIVE)) for name, it in known.items()}
+        return {name: number for name, number in pointed.items() if number is not None}
 
     def _lost(
         self,
