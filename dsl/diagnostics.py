@@ -80,6 +80,10 @@ DSL204 error   not a JSON Schema
 DSL205 error   a default that its own schema refuses
 DSL206 warning timeouts that do not fit together
 DSL207 warning a word that JSON Schema does not know
+DSL208 error   not a cron expression
+DSL209 error   unknown time zone
+DSL210 error   a time that a schedule cannot keep
+DSL211 error   the input of a schedule
 DSL301 error   expression syntax
 DSL302 error   not allowed in an expression
 DSL303 error   unknown name
@@ -111,7 +115,7 @@ DSL415 error   a join that cannot be reached
 DSL416 error   what cannot stand in a batch
 DSL501 error   undeclared signal
 DSL502 error   unknown activity
-DSL503 error   arguments of an activity
+DSL503 error   arguments of an activity or a definition
 DSL504 error   rollback of a step without a compensation
 DSL505 warning a signal that nobody waits for
 DSL506 warning an error type that nothing raises

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsl.catalogue import Catalogue
-from dsl.check import MAX_STEPS, check, count_steps
+from dsl.check import MAX_STEPS, Calls, check, count_steps
 from dsl.diagnostics import Diagnostic, Related, has_errors
 from dsl.model.bind import bind
 from dsl.model.definition import Definition, canonical
@@ -41,7 +41,10 @@ Named = tuple[Source, Span]
 
 
 def load(
-    source: Source, catalogue: Catalogue | None = None, names: dict[str, Named] | None = None
+    source: Source,
+    catalogue: Catalogue | None = None,
+    names: dict[str, Named] | None = None,
+    calls: Calls | None = None,
 ) -> Loaded:
     """Reads the definitions of a text.
 
@@ -49,6 +52,7 @@ def load(
         source: The text.
         catalogue: The activities that there are; their use is not checked without.
         names: The names of definitions that were read before; those of this text are added.
+        calls: What definitions run of one another; checked by who gives it, when all are read.
     """
     documents, diagnostics = compose(source)
     loaded = Loaded(diagnostics=diagnostics)
@@ -57,6 +61,7 @@ def load(
         hint = "it begins with `dsl: 1`"
         loaded.diagnostics.append(Diagnostic("DSL005", message, source, Span(0, 0), hint))
     names = {} if names is None else names
+    known = Calls() if calls is None else calls
     for document in documents:
         if (count := count_steps(document)) > MAX_STEPS:
             message = f"the definition has {count:,} steps, {MAX_STEPS:,} are allowed"
@@ -64,12 +69,14 @@ def load(
             loaded.diagnostics.append(Diagnostic("DSL108", message, source, at))
             continue
         bound = bind(document, source)
-        found = bound.diagnostics + check(bound, document, source, catalogue)
+        found = bound.diagnostics + check(bound, document, source, catalogue, known)
         if isinstance(document, Mapping):
             found += _claim(document, source, names)
         if bound.definition is not None and not has_errors(found):
             loaded.definitions.append(normalise(bound.definition))
         loaded.diagnostics += found
+    if calls is None:
+        loaded.diagnostics += known.check()
     loaded.diagnostics.sort(key=Diagnostic.order)
     return loaded
 
@@ -127,10 +134,12 @@ def load_texts(
     """
     result = Loaded()
     names: dict[str, Named] = {}
+    calls = Calls()
     for source, diagnostics in texts:
         result.diagnostics += diagnostics
         if source is not None:
-            loaded = load(source, catalogue, names)
+            loaded = load(source, catalogue, names, calls)
             result.definitions += loaded.definitions
             result.diagnostics += loaded.diagnostics
+    result.diagnostics += calls.check()
     return result

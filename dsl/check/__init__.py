@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsl.catalogue import Catalogue
 from dsl.check.batches import check_batches
+from dsl.check.calls import Calls
 from dsl.check.errors import check_errors
 from dsl.check.ids import MAX_STEPS, Ids, count_steps
 from dsl.check.messages import check_messages
@@ -11,6 +12,7 @@ from dsl.check.races import check_races
 from dsl.check.reach import check_reach
 from dsl.check.report import Report
 from dsl.check.sagas import check_sagas
+from dsl.check.schedules import check_schedule
 from dsl.check.schemas import check_schemas
 from dsl.check.timeouts import check_timeouts
 from dsl.check.tree import tree_of
@@ -20,7 +22,7 @@ from dsl.model.bind import Bound
 from dsl.source import Source
 from dsl.syntax import Mapping, Node
 
-__all__ = ["MAX_STEPS", "check", "count_steps"]
+__all__ = ["MAX_STEPS", "Calls", "check", "count_steps"]
 
 _RULES = (
     check_reach,
@@ -34,7 +36,11 @@ _RULES = (
 
 
 def check(
-    bound: Bound, document: Node, source: Source, catalogue: Catalogue | None
+    bound: Bound,
+    document: Node,
+    source: Source,
+    catalogue: Catalogue | None,
+    calls: Calls | None = None,
 ) -> list[Diagnostic]:
     """Checks a definition, or what could be read of it.
 
@@ -43,6 +49,7 @@ def check(
         document: Its nodes, as the author wrote them.
         source: Its text.
         catalogue: The activities that there are, or None where that is not known.
+        calls: Is told what the definition runs.
     """
     if bound.definition is None or not isinstance(document, Mapping):
         return []
@@ -56,8 +63,11 @@ def check(
             continue
         report.add("DSL401", message, again.span, None, "first defined here", first.span)
     check_schemas(document, report)
+    check_schedule(bound.definition, document, report)
     Checker(bound, document, ids, catalogue, report).check()
     tree = tree_of(bound)
     for rule in _RULES:
         rule(tree, report)
+    if calls is not None:
+        calls.note(bound.definition, tree, source)
     return report.diagnostics

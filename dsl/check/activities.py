@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from dsl.catalogue import Catalogue
 from dsl.check.report import Report
@@ -11,10 +11,10 @@ from dsl.diagnostics import did_you_mean
 from dsl.expressions.types import ANY, Field, Rest, Type, list_of, literal, object_of, union
 from dsl.source import Span
 from dsl.steps import ActivityStep
-from dsl.syntax import Mapping, Node, Scalar
+from dsl.syntax import Entry, Mapping, Node, Scalar
 from dsl.syntax import Sequence as SequenceNode
 
-__all__ = ["check_activity"]
+__all__ = ["check_activity", "check_arguments"]
 
 
 def check_activity(
@@ -41,32 +41,62 @@ def check_activity(
         return
     if step.has("args"):
         return
-    there = node.get("with")
+    schema = {"additionalProperties": False, **known.arguments}
+    name, at = f"`{step.activity}`", entry.value.span
+    check_arguments(name, at, node.get("with"), given, schema, report)
+
+
+def check_arguments(
+    name: str,
+    at: Span,
+    there: Entry | None,
+    given: Type | None,
+    schema: dict[str, Any],
+    report: Report,
+) -> None:
+    """Checks a `with` against a schema, as far as its values are known at load.
+
+    Args:
+        name: What takes the arguments, for messages.
+        at: Where that is named.
+        there: The `with`, if there is one.
+        given: The type of its values; what is written out where that is not known.
+        schema: The schema.
+        report: Where mistakes are reported.
+    """
     arguments = there.value if there is not None else None
-    schema = known.arguments
     properties: dict[str, Any] = schema.get("properties", {})
     names = [e.name for e in arguments.entries] if isinstance(arguments, Mapping) else []
-    missing = [name for name in schema.get("required", []) if name not in names]
+    missing = [
+        one
+        for one in schema.get("required", [])
+        if one not in names and "default" not in _object(properties.get(one))
+    ]
     if missing:
         noun = "argument" if len(missing) == 1 else "arguments"
-        shown = ", ".join(f"`{name}`" for name in missing)
-        place = there.key.span if there is not None else entry.value.span
-        report.add("DSL503", f"`{step.activity}` needs the {noun} {shown}", place)
+        shown = ", ".join(f"`{one}`" for one in missing)
+        place = there.key.span if there is not None else at
+        report.add("DSL503", f"{name} needs the {noun} {shown}", place)
     if not isinstance(arguments, Mapping):
         return
+    given = _literal(arguments) if given is None else given
     wanted = type_of(schema)
     for argument in arguments.entries:
         if argument.name not in properties:
-            if schema.get("additionalProperties", False) is False:
+            if schema.get("additionalProperties") is False and not schema.get("patternProperties"):
                 hint = did_you_mean(argument.name, properties)
                 hint = hint or "known: " + (", ".join(properties) or "none")
-                message = f"`{step.activity}` has no argument `{argument.name}`"
+                message = f"{name} has no argument `{argument.name}`"
                 report.add("DSL503", message, argument.key.span, hint)
             continue
-        field = given.fields.get(argument.name) if given is not None else None
-        if field is not None:
-            what, inner = f"the argument `{argument.name}`", wanted.fields[argument.name].type
-            _check_type(what, argument.value, field.type, inner, report)
+        field, inner = given.fields.get(argument.name), wanted.fields.get(argument.name)
+        if field is not None and inner is not None:
+            what = f"the argument `{argument.name}`"
+            _check_type(what, argument.value, field.type, inner.type, report)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _check_type(what: str, node: Node, given: Type, wanted: Type, report: Report) -> None:

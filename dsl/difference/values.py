@@ -29,6 +29,10 @@ _DURATIONS = frozenset(
         "retry.initial_interval",
         "retry.maximum_interval",
         "compensation.timeout",
+        "schedule.every",
+        "schedule.offset",
+        "schedule.catchup",
+        "schedule.jitter",
     )
 )
 """The fields that are durations, which are shown without quotes."""

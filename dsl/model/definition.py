@@ -24,6 +24,7 @@ from dsl.model.leaves import (
     describe,
     mistake,
 )
+from dsl.model.schedule import Schedule
 
 __all__ = [
     "DEFAULT_START_TO_CLOSE",
@@ -172,6 +173,12 @@ class Definition(Model):
         description="JSON Schema (2020-12) of the input, checked before the first step: one that "
         "does not fit fails the run with `InvalidInput`. Its `default`s are applied. Only "
         "references inside it (`#...`) are followed. Without it any input is taken.",
+    )
+    schedule: Annotated[Schedule | None, THERE] = Field(
+        None,
+        description="When runs are started by themselves, and with what: `deploy` makes a Schedule "
+        "of Temporal of it, which follows what is live.",
+        examples=[{"cron": "0 6 1 * *", "timezone": "Europe/Vienna"}],
     )
     timeout: Annotated[str | None, DURATION] = Field(
         None,

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from dsl.model.common import AnyStep, Model
 from dsl.model.leaves import (
+    ANY,
     BRANCH,
     DEFINITION_NAME,
     DURATION,
@@ -50,6 +51,7 @@ MEANINGS = {
 
 _NAME = "name"
 _LEAVES = {
+    ANY: "JSON value",
     BRANCH: _NAME,
     DEFINITION_NAME: _NAME,
     DURATION: "duration",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from interpreter.cli.errors import CliError
 from interpreter.cli.options import Settings
 from interpreter.cli.registered import Name, RegistryNamespace
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from interpreter.definitions.registry import Registry
+    from interpreter.definitions.schedules import Settled
 
 __all__ = ["register"]
 
@@ -201,6 +207,14 @@ def promote(
         str | None,
         typer.Option("--weight", metavar="PERCENT", help="The share of the starts of live."),
     ] = None,
+    task_queue: Annotated[
+        str | None,
+        typer.Option(
+            "--task-queue",
+            "-t",
+            help="The task queue of its schedule. Default: as it is, else dsl.",
+        ),
+    ] = None,
     registry_namespace: RegistryNamespace = None,
 ) -> None:
     """Point an alias to a revision, forward or back; with --weight only a share of the starts."""
@@ -208,7 +222,7 @@ def promote(
     where = alias or ("live" if share is None else "canary")
     if not where.isidentifier():
         raise CliError(f"--alias {where}: it must be letters, digits and _, as in `staging`")
-    _run(_promote(_settings(context), registry_namespace, name, where, to, share))
+    _run(_promote(_settings(context), registry_namespace, name, where, to, share, task_queue))
 
 
 def _weight(text: str) -> float:
@@ -228,18 +242,18 @@ async def _promote(
     alias: str,
     number: int,
     weight: float | None,
+    queue: str | None,
 ) -> None:
-    from interpreter.cli import render
     from interpreter.cli.registered import author, opened
 
-    async with opened(settings, namespace) as (_, registry):
+    async with opened(settings, namespace) as (client, registry):
         moved = await registry.point(name, alias, number, by=author(), weight=weight)
-    if settings.json:
-        target = {"name": name, "alias": alias, "revision": number, "weight": weight}
-        render.result(target | {"moved": moved})
-        return
+        outcome = await _settled(client, registry, name, queue, alias == "live")
+    target = {"name": name, "alias": alias, "revision": number, "weight": weight}
     said = "" if moved else ": unchanged"
-    render.line(f"{name}  {alias} -> revision {number}{_share(weight)}{said}")
+    line = f"{name}  {alias} -> revision {number}{_share(weight)}{said}"
+    done = f"{name} is live with revision {number}"
+    _say(settings, name, target | {"moved": moved}, line, outcome, done, "promote it again")
 
 
 def retire(
@@ -253,15 +267,63 @@ def retire(
 
 
 async def _retire(settings: Settings, namespace: str | None, name: str, alias: str | None) -> None:
-    from interpreter.cli import render
     from interpreter.cli.registered import author, opened
 
-    async with opened(settings, namespace) as (_, registry):
+    async with opened(settings, namespace) as (client, registry):
         moved = await registry.retire(name, by=author(), alias=alias)
-    if settings.json:
-        render.result({"name": name, "alias": alias, "retired": alias is None, "moved": moved})
-        return
+        outcome = await _settled(client, registry, name, None, alias is None)
+    about = {"name": name, "alias": alias, "retired": alias is None, "moved": moved}
     if alias is not None:
-        render.line(f"{name}  {alias} " + ("taken away" if moved else "was not there"))
-        return
-    render.line(f"{name}  " + ("retired: it takes no starts" if moved else "was retired before"))
+        line = f"{name}  {alias} " + ("taken away" if moved else "was not there")
+    else:
+        line = f"{name}  " + ("retired: it takes no starts" if moved else "was retired before")
+    done = f"{name} is retired"
+    _say(settings, name, about, line, outcome, done, "retire it again")
+
+
+_Outcome: TypeAlias = "tuple[dict[str, Settled], dict[str, Exception]]"
+
+
+async def _settled(
+    client: Client, registry: Registry, name: str, queue: str | None, live: bool
+) -> _Outcome:
+    """Lets the schedule follow, where `live` was moved."""
+    from interpreter.cli.deploy import settled
+
+    return await settled(client, registry, [name], queue) if live else ({}, {})
+
+
+def _say(
+    settings: Settings,
+    name: str,
+    about: dict[str, Any],
+    line: str,
+    outcome: _Outcome,
+    done: str,
+    again: str,
+) -> None:
+    """Says what was done with a definition and its schedule.
+
+    Args:
+        about: It, for programs.
+        line: The same for people.
+        outcome: What became of its schedule.
+        done: What was done even where that failed.
+        again: What to do again then.
+
+    Raises:
+        CliError: if the schedule did not follow.
+    """
+    from interpreter.cli import render
+    from interpreter.cli.deploy import about_schedule, schedule_line, unsettled
+
+    schedules, errors = outcome
+    about = about | about_schedule(schedules.get(name))
+    if settings.json and not errors:
+        render.result(about)
+    elif not settings.json:
+        render.line(line)
+        if (said := schedule_line(schedules.get(name))) is not None:
+            render.line(f"{name}  {said}")
+    if errors:
+        raise unsettled(errors, {name: done}, again, about)

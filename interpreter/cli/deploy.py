@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from dsl.loader import Loaded
     from dsl.model.definition import Definition
     from interpreter.definitions.registry import Registry
+    from interpreter.definitions.schedules import Settled
 
-__all__ = ["register"]
+__all__ = ["about_schedule", "register", "schedule_line", "settled", "unsettled"]
+
+_AT_ONCE = 16
 
 
 def register(app: typer.Typer) -> None:
@@ -86,12 +90,13 @@ class _Deployment:
             catalogues = [known] if known is not None else await self.running(client, registry)
             definitions = self.checked(catalogues).definitions
             changes = {one.name: await self.change(registry, one) for one in definitions}
-            await self.warn_of_schedules(client, definitions)
+            foreseen = await self.foreseen(client, definitions)
+            await self.warn_of_schedules(client, definitions, foreseen)
             self.say_warnings()
             if self.dry_run:
-                self.show(changes)
+                self.show(changes, foreseen)
             else:
-                await self.publish(registry, definitions, changes)
+                await self.publish(client, registry, definitions, changes)
         return Exit.DONE
 
     # What is checked before anything is written.
@@ -185,7 +190,41 @@ class _Deployment:
         ]
         return differences(old, new)
 
-    async def warn_of_schedules(self, client: Client, definitions: Sequence[Definition]) -> None:
+    async def foreseen(
+        self, client: Client, definitions: Sequence[Definition]
+    ) -> dict[str, Settled]:
+        """What becomes of the schedules of definitions.
+
+        Raises:
+            CliError: if one cannot be made.
+        """
+        from interpreter.definitions.schedules import ScheduleError, foresee
+
+        if self.alias != "live":
+            return {}
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        foreseen: dict[str, Settled] = {}
+        wrong: list[str] = []
+
+        async def each(definition: Definition) -> None:
+            async with slots:
+                try:
+                    foreseen[definition.name] = await foresee(client, definition, self.queue)
+                except ScheduleError as error:
+                    wrong.append(str(error))
+
+        await asyncio.gather(*map(each, definitions))
+        if wrong:
+            raise CliError("\n  ".join(["nothing was deployed:", *sorted(wrong)]))
+        return foreseen
+
+    async def warn_of_schedules(
+        self,
+        client: Client,
+        definitions: Sequence[Definition],
+        foreseen: Mapping[str, Settled],
+    ) -> None:
         """Says which schedules start a definition with an input that it would refuse."""
         from temporalio.client import ScheduleActionStartWorkflow, ScheduleListActionStartWorkflow
         from temporalio.service import RPCError
@@ -200,6 +239,9 @@ class _Deployment:
             schema = schemas.get(action.workflow)
             if schema is None:
                 continue
+            own = foreseen[action.workflow]
+            if listed.id == own.id and (own.there or own.change):
+                continue  # which gets what the definition says
             try:
                 described = await client.get_schedule_handle(listed.id).describe()
             except RPCError:
@@ -222,6 +264,7 @@ class _Deployment:
 
     async def publish(
         self,
+        client: Client,
         registry: Registry,
         definitions: Sequence[Definition],
         changes: dict[str, list[str] | None],
@@ -237,24 +280,38 @@ class _Deployment:
                 alias=self.alias,
                 progress=step,
             )
-        if self.settings.json:
-            deployed = [
-                {"name": name, "revision": one.revision, "new": one.new, "alias": self.alias}
-                | {"moved": one.moved, "changes": changes[name] or []}
-                for name, one in published.items()
-            ]
+        schedules: dict[str, Settled] = {}
+        errors: dict[str, Exception] = {}
+        if self.alias == "live":
+            schedules, errors = await settled(client, registry, definitions, self.queue)
+        deployed = [
+            {"name": name, "revision": one.revision, "new": one.new, "alias": self.alias}
+            | {"moved": one.moved, "changes": changes[name] or []}
+            | about_schedule(schedules.get(name))
+            for name, one in published.items()
+        ]
+        if self.settings.json and not errors:
             render.result({"deployed": deployed, "warnings": self.warnings})
-            return
-        for name, one in published.items():
-            said = "" if one.new else ", which was there"
-            said = said if one.moved else ": unchanged"
-            render.line(f"{name}  {self.alias} -> revision {one.revision}{said}")
+        elif not self.settings.json:
+            for name, one in published.items():
+                said = "" if one.new else ", which was there"
+                said = said if one.moved else ": unchanged"
+                render.line(f"{name}  {self.alias} -> revision {one.revision}{said}")
+                if (line := schedule_line(schedules.get(name))) is not None:
+                    render.line(f"{name}  {line}")
+        if errors:
+            said = {n: f"{n} is live with revision {one.revision}" for n, one in published.items()}
+            more = {"deployed": deployed, "warnings": self.warnings}
+            raise unsettled(errors, said, "deploy again", more)
 
-    def show(self, changes: dict[str, list[str] | None]) -> None:
+    def show(self, changes: dict[str, list[str] | None], foreseen: Mapping[str, Settled]) -> None:
         from interpreter.cli import render
 
         if self.settings.json:
-            render.result({"changes": changes, "warnings": self.warnings})
+            schedules = {name: about_schedule(one) for name, one in foreseen.items()}
+            schedules = {name: one["schedule"] for name, one in schedules.items() if one}
+            more = {"schedules": schedules} if schedules else {}
+            render.result({"changes": changes, "warnings": self.warnings} | more)
             return
         for name, lines in changes.items():
             if lines is None:
@@ -265,6 +322,94 @@ class _Deployment:
                 render.line(f"{name}  would change:")
                 for line in lines:
                     render.line(f"  {line}")
+            if (line := schedule_line(foreseen.get(name), "would be ")) is not None:
+                render.line(f"{name}  {line}")
+
+
+# Schedules, also for those who only move `live`.
+
+
+async def settled(
+    client: Client,
+    registry: Registry,
+    definitions: Sequence[Definition | str],
+    queue: str | None,
+) -> tuple[dict[str, Settled], dict[str, Exception]]:
+    """Makes the schedules of definitions what is live says.
+
+    Args:
+        client: A client in the namespace of the runs.
+        registry: Where the revisions are.
+        definitions: The definitions, or their names.
+        queue: The task queue of the runs, if somebody said so.
+
+    Returns:
+        What was done, and what went wrong, by the names.
+    """
+    from temporalio.service import RPCError
+
+    from dsl.model.definition import canonical, digest
+    from interpreter.definitions.schedules import ScheduleError, settle
+    from interpreter.definitions.store import UnknownDefinitionError
+
+    slots = asyncio.Semaphore(_AT_ONCE)
+    done: dict[str, Settled] = {}
+    errors: dict[str, Exception] = {}
+
+    async def each(one: Definition | str) -> None:
+        name, known = (one, None) if isinstance(one, str) else (one.name, one)
+        key = digest(canonical(known)) if known is not None else None
+        async with slots:
+            try:
+                done[name] = await settle(client, registry, name, queue, known, key)
+            except (ScheduleError, RPCError, UnknownDefinitionError) as error:
+                errors[name] = error
+            except ValueError:
+                errors[name] = ValueError("its live revision is of another version of temporal-dsl")
+
+    await asyncio.gather(*map(each, definitions))
+    return done, errors
+
+
+def unsettled(
+    errors: Mapping[str, Exception],
+    done: Mapping[str, str],
+    again: str,
+    more: Mapping[str, Any] | None = None,
+) -> CliError:
+    """What to tell whoever moved `live`, where schedules did not follow.
+
+    Args:
+        errors: Why not, by the names.
+        done: What was done nevertheless, by the names.
+        again: What to do again.
+        more: What programs get beside the error.
+    """
+    from temporalio.service import RPCError, RPCStatusCode
+
+    away = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+    lost = any(isinstance(e, RPCError) and e.status in away for e in errors.values())
+    but = "but its schedule does not follow"
+    lines = [f"{done[name]}, {but}: {why}" for name, why in sorted(errors.items())]
+    hint = f"{again} once that is mended: what is done already is left as it is"
+    code = Exit.UNREACHABLE if lost else Exit.WRONG_INPUT
+    return CliError("\n  ".join(lines), code, hint, more)
+
+
+def schedule_line(settled: Settled | None, how: str = "") -> str | None:
+    """What became of a schedule, for people; None where nothing did."""
+    if settled is None or settled.change is None:
+        return None
+    keys = f": {', '.join(settled.keys)}" if settled.keys else ""
+    return f"schedule {how}{settled.change}{keys}"
+
+
+def about_schedule(settled: Settled | None) -> dict[str, Any]:
+    """The same for programs; nothing where there is no schedule and was none."""
+    if settled is None or not (settled.there or settled.change):
+        return {}
+    change = None if settled.change is None else str(settled.change)
+    return {"schedule": {"id": settled.id, "change": change, "keys": list(settled.keys)}}
 
 
 def _unfit(schema: dict[str, Any], arguments: Sequence[Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -33,6 +32,7 @@ __all__ = [
     "outcome",
     "progress",
     "result",
+    "spans",
     "status",
     "table",
 ]
@@ -71,11 +71,16 @@ def note(text: str, style: str = "") -> None:
     _ERR.print(Text(text, style=style))
 
 
+def spans(*parts: tuple[str, str]) -> None:
+    """A line of parts, each with its style, on standard error."""
+    _ERR.print(Text.assemble(*parts))
+
+
 def result(value: Any) -> None:
     """The result of a command, as JSON on standard output."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = results.document(value)
     # Names of files may have halves of characters, for bytes that are none in UTF-8.
-    results.write(text.encode(errors="backslashreplace").decode() + "\n")
+    results.write(text.encode(errors="backslashreplace").decode())
 
 
 def line(text: str) -> None:

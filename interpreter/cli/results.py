@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from interpreter.cli.errors import CliError, Exit
 
-__all__ = ["keep_apart", "lost", "stream", "write"]
+__all__ = ["document", "in_lines", "keep_apart", "lost", "stream", "write"]
 
 _kept: TextIO | None = None
+_indent: int | None = 2
+
+
+def in_lines() -> None:
+    """For a command that goes on: each document is a line from now on."""
+    global _indent
+    _indent = None
+
+
+def document(value: Any) -> str:
+    """A document of JSON, with the end of its line."""
+    return json.dumps(value, ensure_ascii=False, indent=_indent) + "\n"
 
 
 def stream() -> TextIO | None:
