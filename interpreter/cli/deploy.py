@@ -89,7 +89,9 @@ class _Deployment:
         async with opened(self.settings, namespace) as (client, registry):
             catalogues = [known] if known is not None else await self.running(client, registry)
             definitions = self.checked(catalogues).definitions
-            changes = {one.name: await self.change(registry, one) for one in definitions}
+            await self.warn_of_calls(registry, definitions)
+            written = await registry.foreseen(definitions, self.alias)
+            changes = {one.name: await self.change(registry, one) for one in written}
             foreseen = await self.foreseen(client, definitions)
             await self.warn_of_schedules(client, definitions, foreseen)
             self.say_warnings()
@@ -189,6 +191,24 @@ class _Deployment:
             for line in input_breaks(old.input, new.input)
         ]
         return differences(old, new)
+
+    async def warn_of_calls(self, registry: Registry, definitions: Sequence[Definition]) -> None:
+        """Says what definitions run that is no definition, or takes no starts."""
+        from dsl.diagnostics import did_you_mean
+        from interpreter.definitions.calls import called_by
+
+        own = {one.name for one in definitions}
+        calls = [(one.name, called) for one in definitions for called in called_by(one)]
+        for name, called in calls:
+            if called in own:
+                continue
+            head = await registry.head(called)
+            if head is None:
+                hint = did_you_mean(called, own)
+                hint = f"; {hint}" if hint else ": it must be a workflow of another worker"
+                self.warnings.append(f"{name} runs {called}, of which nothing is deployed{hint}")
+            elif head.retired:
+                self.warnings.append(f"{name} runs {called}, which is retired")
 
     async def foreseen(
         self, client: Client, definitions: Sequence[Definition]

@@ -54,12 +54,13 @@ def refused_by_the_front_end(data: Any) -> list[str] | None:
     """What is wrong with the structure of a document, as the front end says it.
 
     Returns:
-        None where there is an `else` that is not the last case: what else is wrong with the cases
-        is not said then, so that nothing can be compared.
+        None where there is an `else` that is not the last case, or there are too many steps: what
+        else is wrong is not said then, so that nothing can be compared.
     """
     diagnostics = load_text(json.dumps(data, ensure_ascii=False)).diagnostics
     found = [f"{one.code} {one.message}" for one in diagnostics if one.code in _STRUCTURAL]
-    if any(_LAST in said for said in found):
+    too_large = any(one.code == "DSL108" for one in diagnostics)
+    if too_large or any(_LAST in said for said in found):
         return None
     return [said for said in found if not any(words in said for words in _BEYOND)]
 

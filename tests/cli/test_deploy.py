@@ -137,6 +137,30 @@ async def test_new_unchanged_changed_and_back(site: Site, tmp_path: Path) -> Non
     assert found is not None and (found.revisions, found.aliases) == (2, {"live": 1})
 
 
+async def test_definitions_that_run_others(site: Site, tmp_path: Path) -> None:
+    """A changed one makes a new revision of what runs it; the difference says why."""
+    caller = "dsl: 1\nname: call-it\nsteps:\n  - {id: c, workflow: called-it}\n"
+    [file, other] = put(tmp_path, a=caller, b=text("called-it"))
+    done = await site.cli("deploy", file)
+    assert "call-it runs called-it, of which nothing is deployed" in done.err
+    done = await site.cli("deploy", other, file)
+    assert done.out == "call-it  live -> revision 2\ncalled-it  live -> revision 1\n" or (
+        done.out == "called-it  live -> revision 1\ncall-it  live -> revision 2\n"
+    )
+    assert "nothing is deployed" not in done.err
+    done = await site.cli("deploy", tmp_path)
+    assert done.out.count(": unchanged") == 2
+    put(tmp_path, b=text("called-it", 2))
+    done = await site.cli("deploy", tmp_path, "--dry-run")
+    assert "step c: revision 1 -> 2" in done.out, done
+    done = await site.cli("deploy", other)
+    assert done.out == "called-it  live -> revision 2\n"
+    done = await site.cli("deploy", file)
+    assert done.out == "call-it  live -> revision 3\n"
+    done = await site.cli("definitions", "diff", "call-it")
+    assert "revision" in done.out and "2" in done.out
+
+
 async def test_json(site: Site, tmp_path: Path) -> None:
     put(tmp_path, a=text("json-a"), b=text("json-b"))
     done = await site.cli("deploy", tmp_path, "-o", "json")

@@ -144,6 +144,14 @@ RUNS: dict[str, dict[str, Any]] = {
         "mocks": {"payments.charge": {"return": "paid"}},
         "expect": {"status": "completed", "output": "paid"},
     },
+    "workflow": {
+        "input": {"invoice": "i1", "customer": "c1"},
+        "more": [
+            {"dsl": 1, "name": "pay-invoice", "steps": [{"raise": "CardDeclined"}]},
+            {"dsl": 1, "name": "remind-customer", "steps": [{"value": "${ input.customer }"}]},
+        ],
+        "expect": {"status": "completed", "steps": {"pay": "caught", "remind": "completed"}},
+    },
     "do": {
         "mocks": {"hotels.book": {"raise": {"type": "NoRoom"}}},
         "expect": {
