@@ -705,7 +705,6 @@ class Execution:
         self.suspensions.append(suspension)
         rec.fault = f"{fault.type}: {fault.message}"
         log(self, logging.ERROR, "suspended: %s", rec.fault, step=rec.path)
-        self._show_details()
         try:
             await self.wait(act, rec, lambda: suspension.answer is not None, "suspended")
         except Stopped:
@@ -722,19 +721,10 @@ class Execution:
     def _resumed(self, suspension: Suspension) -> None:
         suspension.rec.fault = None
         self.suspensions.remove(suspension)
-        self._show_details()
         if not self.suspensions:
             deferred, self.deferred = self.deferred, []
             for timer in deferred:
                 timer.ring()
-
-    def _show_details(self) -> None:
-        """Tells Temporal's UI what an operator must know."""
-        lines = [
-            f"- **{s.rec.path or 'definition'}** is suspended. {s.fault.type}: {s.fault.message}"
-            for s in self.suspensions
-        ]
-        workflow.set_current_details("\n".join(lines))
 
     @property
     def phase(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import temporalio.api.common.v1
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.converter import DefaultPayloadConverter
 from temporalio.worker import (
     ExecuteWorkflowInput,
@@ -20,6 +22,7 @@ from temporalio.worker import (
 )
 
 from interpreter.activities.context import ARGS_HEADER, ROOT_HEADER
+from interpreter.details import DetailsInbound
 
 __all__ = [
     "HeaderInterceptor",
@@ -36,8 +39,15 @@ _converter = DefaultPayloadConverter()
 _to_payload = _converter.to_payload
 
 
-class Positional(list[Any]):
-    """Arguments by position."""
+class _ByPosition(RawValue):
+    """An argument by position."""
+
+
+class Positional(list[RawValue]):
+    """Arguments by position. They say so one by one: the SDK makes a list of its own of them."""
+
+    def __init__(self, values: Iterable[RawValue]) -> None:
+        super().__init__(_ByPosition(value.payload) for value in values)
 
 
 class Lineage(NamedTuple):
@@ -93,7 +103,7 @@ class HeaderInterceptor(Interceptor):
         return _Inbound if self._stores else _InboundWithoutStorage
 
 
-class _Inbound(WorkflowInboundInterceptor):
+class _Inbound(DetailsInbound):
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_Outbound(outbound))
 
@@ -132,7 +142,7 @@ class _Outbound(WorkflowOutboundInterceptor):
             headers = _root()
             if getattr(instance, "begun", True):  # before that a redrive may bring one
                 self._of_run = headers
-        if isinstance(input.args, Positional):
+        if len(input.args) == 1 and isinstance(input.args[0], _ByPosition):
             headers = {**headers, ARGS_HEADER: _to_payload(True)}
         if headers:
             input.headers = {**input.headers, **headers}

@@ -20,6 +20,7 @@ from interpreter import operators
 from interpreter.checkpoint import MOST_PACKED, Writer, packed, restore
 from interpreter.definitions.packed import MOST_UNPACKED, pack, unpack
 from interpreter.definitions.resolver import ENGINE, RESOLVE
+from interpreter.details import Shown, table
 from interpreter.errors import REFUSED, Fault, StepError, legible
 from interpreter.execution import Execution, GoesOn, Origin
 from interpreter.handlers import refusal, unknown_update
@@ -90,7 +91,7 @@ def forget_programs() -> None:
 
 
 @workflow.defn(dynamic=True, sandboxed=False)
-class DslWorkflow:
+class DslWorkflow(Shown):
     """Runs the definition that its Workflow Type names.
 
     Argument 1 is the input. Argument 2 is the interpreter's own: `{revision}` or `{alias}`, and
@@ -473,6 +474,10 @@ class DslWorkflow:
             why = "has not begun yet" if self._refused is None else "did not begin"
             raise refusal(f"the run {why}", "NotBegun")
         return self._execution
+
+    def details(self) -> str:
+        """See `Shown.details`."""
+        return table(self._status(), workflow.time())
 
     @workflow.query(name="status")
     def _status(self) -> dict[str, Any]:

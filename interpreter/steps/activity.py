@@ -72,8 +72,6 @@ class ActivityNode(ActingNode):
     def _set_options(self, step: ActivityStep, compiler: Compiler) -> None:
         if self.undo is not None:
             self.fixed["cancellation_type"] = _SETTLES
-        if self.description is not None:
-            self.fixed["summary"] = self.description
         for name in ("start_to_close_timeout", "schedule_to_start_timeout", "heartbeat_timeout"):
             self._set_timeout(name, compiler.duration(getattr(step, name)))
         interprets = self.retries is not None and self.retries.when is not None
@@ -278,8 +276,14 @@ class ActivityNode(ActingNode):
         # The results of local activities that run in one task are sent together.
         await execution.admit(act, rec, LARGEST_LOCAL if self.local else budget.sent(sent))
         start = workflow.start_local_activity if self.local else workflow.start_activity
+        summary = self.description or (rec.path if rec.path != name else None)
         handle: workflow.ActivityHandle[Any] = start(
-            name, args=sent, activity_id=rec.path, result_type=RawValue, **options
+            name,
+            args=sent,
+            activity_id=rec.path,
+            result_type=RawValue,
+            summary=summary,
+            **options,
         )
         # A local activity runs before anything is sent, and an attempt may have come before.
         stopper = _Stopper(act.token, handle, certain=not self.local and rec.attempt == 1)

@@ -129,7 +129,7 @@ class WorkflowNode(ActingNode):
             if not isinstance(id, str):
                 raise Fault("ExpressionFailed", f"the id must be a text, is {id!r:.60}")
         queue = await evaluate(act, rec, self.task_queue) if self.task_queue else None
-        summary = self.description or ""
+        summary = self.description or rec.path
         queue = None if queue is None else str(queue)
         child = Child(type, id, sent, summary, queue, Lineage(root, depth))
         child.check()
