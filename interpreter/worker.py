@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from interpreter.activities import ActivityContextInterceptor, ActivityRegistry
 from interpreter.definitions.resolver import Resolver
@@ -16,7 +19,7 @@ from interpreter.payloads import budget_of
 from interpreter.redriver import Redriver
 from interpreter.workflow import DslWorkflow
 
-__all__ = ["INLINE", "TASK_QUEUE", "make_worker"]
+__all__ = ["INLINE", "TASK_QUEUE", "Parts", "make_worker", "parts_of"]
 
 INLINE = True
 """For the SDK's `debug_mode`: workflow tasks run on the loop of the worker, and not in threads.
@@ -29,6 +32,38 @@ definitions fail on slow machines. Not for a worker that also runs workflows wri
 """
 TASK_QUEUE = "dsl"
 """The task queue where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker needs to run definitions, beside `DslWorkflow`.
+
+    Args:
+        activities: The activities that definitions call, and the interpreter's own.
+        interceptors: What tells the activities what they may ask.
+    """
+
+    activities: list[Callable[..., Any]]
+    interceptors: list[Interceptor]
+
+
+def parts_of(
+    client: Client,
+    store: DefinitionStore,
+    registry: ActivityRegistry,
+    continue_after: int | None = None,
+) -> Parts:
+    """What a worker needs, with the arguments of `make_worker`."""
+    # With external storage in the client's data converter larger values may be sent.
+    budget = budget_of(client.data_converter.external_storage)
+    resolver = Resolver(store, continue_after, budget)
+    return Parts(
+        [*registry.callables(), *resolver.activities, *Redriver(resolver).activities],
+        [
+            HeaderInterceptor(stores=budget.stored_from is not None),
+            ActivityContextInterceptor(budget),
+        ],
+    )
 
 
 def make_worker(
@@ -57,24 +92,15 @@ def make_worker(
         continue_after: After how many events the runs that begin here go on as new, for tests;
             where not given when the server suggests it.
     """
-    # With external storage in the client's data converter larger values may be sent.
-    budget = budget_of(client.data_converter.external_storage)
-    resolver = Resolver(store, continue_after, budget)
+    parts = parts_of(client, store, registry, continue_after)
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[DslWorkflow],
-        activities=[
-            *registry.callables(),
-            *resolver.activities,
-            *Redriver(resolver).activities,
-        ],
+        activities=parts.activities,
         activity_executor=ThreadPoolExecutor(activity_threads, "activity"),
         debug_mode=INLINE,
-        interceptors=[
-            HeaderInterceptor(stores=budget.stored_from is not None),
-            ActivityContextInterceptor(budget),
-        ],
+        interceptors=parts.interceptors,
         max_cached_workflows=max_cached_workflows,
         identity=identity,
         graceful_shutdown_timeout=graceful_shutdown,

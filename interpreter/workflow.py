@@ -6,6 +6,7 @@ import asyncio
 import collections.abc
 import json
 import logging
+import threading
 from datetime import timedelta
 from typing import Any, cast
 
@@ -53,6 +54,7 @@ _MOST_REPORTED = 200
 """How many entries of the saga log a failure carries. `status` has them all."""
 _OF_A_RUN = frozenset(("input", "search_attributes"))
 """What stands in a marker beside the definition, and may be another in the next run."""
+_changing = threading.Lock()  # workers that are not ours give each task to a thread
 _by_text: dict[bytes, Program] = {}
 _by_digest: dict[tuple[str, str, int | None, Budget], Program] = {}
 
@@ -78,9 +80,10 @@ def _program(pinned: bytes) -> tuple[Program, dict[str, Any] | None]:
 
 
 def _keep(cache: dict[Any, Program], key: Any, program: Program) -> Program:
-    if len(cache) >= _CACHED:
-        del cache[next(iter(cache))]
-    cache[key] = program
+    with _changing:
+        if len(cache) >= _CACHED:
+            del cache[next(iter(cache))]
+        cache[key] = program
     return program
 
 

@@ -6,11 +6,9 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,13 +18,12 @@ from interpreter.cli.registered import RegistryNamespace
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.worker import Worker
 
     from interpreter.activities import ActivityRegistry
-    from interpreter.definitions.directory import DirectoryStore, Reload
+    from interpreter.serving import Deployed, Files
 
 __all__ = ["register"]
-
-_PAUSE = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -78,29 +75,29 @@ def worker(
         raise CliError(f"--log-format {log_format}: it must be text or json")
     place = definitions or Path()
     registry = inputs.registry(activities or inputs.activities_beside([place]))
-    store = None if definitions is None else _read(definitions, registry)
-    job = _Worker(settings, registry, store, task_queue, drain, registry_namespace, continue_after)
+    files = None if definitions is None else _read(definitions, registry)
+    job = _Worker(settings, registry, files, task_queue, drain, registry_namespace, continue_after)
     with Interruptible() as loop:
         return loop.run(job.run(log_format))
 
 
-def _read(path: Path, registry: ActivityRegistry) -> DirectoryStore:
+def _read(path: Path, registry: ActivityRegistry) -> Files:
     """The definitions of a folder, which must be right at the start."""
     from interpreter.cli import inputs, render, reports
-    from interpreter.definitions.directory import DirectoryStore
+    from interpreter.serving import Files
 
-    files = inputs.files_of([path]).paths
+    found = inputs.files_of([path]).paths
     if not path.exists():
-        inputs.load_or_exit(files, None)  # which says what is meant
-    store = DirectoryStore([path], registry.catalogue)
-    loaded = store.load()
+        inputs.load_or_exit(found, None)  # which says what is meant
+    files = Files(path, registry.catalogue)
+    loaded = files.load()
     render.diagnostics(loaded.diagnostics)
     if not loaded.ok:
         raise CliError(
             f"{path} cannot run: {reports.summary(loaded.diagnostics)}",
             more={"diagnostics": reports.records(loaded.diagnostics)},
         )
-    return store
+    return files
 
 
 class _Worker:
@@ -108,7 +105,7 @@ class _Worker:
         self,
         settings: Settings,
         registry: ActivityRegistry,
-        store: DirectoryStore | None,
+        files: Files | None,
         queue: str,
         drain: float,
         namespace: str | None,
@@ -117,7 +114,7 @@ class _Worker:
         self.continue_after = continue_after
         self.settings = settings
         self.registry = registry
-        self.store = store
+        self.files = files
         self.queue = queue
         self.drain = drain
         self.namespace = namespace
@@ -129,10 +126,10 @@ class _Worker:
 
         logs.lines(self.settings.debug, logging.INFO, log_format)
         client = await connect(self.settings)
-        if self.store is not None:
-            names = self.store.names
+        if self.files is not None:
+            names = self.files.store.names
             listening = f"listening on {self.queue} for {', '.join(names)}"
-            await self.follow_folder(client, self.store, listening)
+            await self.follow_folder(client, self.files, listening)
         else:
             home = client_in(client, self.namespace)
             names = await self.follow_registry(client, home)
@@ -140,21 +137,13 @@ class _Worker:
             render.result({"task_queue": self.queue, "definitions": names})
         return Exit.DONE
 
-    async def follow_folder(self, client: Client, store: DirectoryStore, listening: str) -> None:
+    async def follow_folder(self, client: Client, files: Files, listening: str) -> None:
+        from interpreter.cli import render
         from interpreter.cli.work import with_workers
-        from interpreter.definitions.catalogues import identity_of_files
-        from interpreter.worker import make_worker
+        from interpreter.serving import meanwhile
 
-        worker = make_worker(
-            client,
-            store,
-            self.registry,
-            task_queue=self.queue,
-            identity=identity_of_files(),
-            graceful_shutdown=timedelta(seconds=self.drain),
-            continue_after=self.continue_after,
-        )
-        async with _meanwhile(lambda: store.watch(_report)):
+        worker = self.worker(client, files)
+        async with meanwhile(lambda: files.follow(render.diagnostics)):
             await with_workers([worker], _until_stopped(listening), self.drain)
 
     async def follow_registry(self, client: Client, home: Client) -> list[str]:
@@ -163,69 +152,33 @@ class _Worker:
 
         from interpreter.cli.connection import rpc_error
         from interpreter.cli.work import with_workers
-        from interpreter.definitions.catalogues import identity, offer
         from interpreter.definitions.host import registry_worker
-        from interpreter.definitions.registry import QUEUE, Registry
-        from interpreter.definitions.remote import RegistryStore
-        from interpreter.worker import make_worker
+        from interpreter.serving import Deployed, meanwhile
 
-        catalogue = self.registry.catalogue
-        registry = Registry(home)
-        worker = make_worker(
-            client,
-            RegistryStore(registry),
-            self.registry,
-            task_queue=self.queue,
-            identity=identity(catalogue),
-            graceful_shutdown=timedelta(seconds=self.drain),
-            continue_after=self.continue_after,
-        )
+        deployed = Deployed(home, self.registry.catalogue)
+        worker = self.worker(client, deployed)
         try:
-            names = [head.name for head in await registry.heads()]
+            names = await deployed.names()
         except RPCError as error:
             raise rpc_error(error, "the registry cannot be followed") from None
         what = f"{len(names)} deployed definitions" if names else "what will be deployed"
         listening = _until_stopped(f"listening on {self.queue} for {what}")
-        async with _meanwhile(lambda: offer(home, catalogue, QUEUE)):
+        async with meanwhile(deployed.offer):
             await with_workers([worker, registry_worker(home)], listening, self.drain)
         return names
 
+    def worker(self, client: Client, serves: Deployed | Files) -> Worker:
+        from interpreter.worker import make_worker
 
-@asynccontextmanager
-async def _meanwhile(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
-    """Does what lasts for ever as long as something else lasts; begins again where it failed."""
-    import asyncio
-
-    async def again_and_again() -> None:
-        while True:
-            try:
-                await work()
-            except Exception as error:
-                logging.getLogger("temporal_dsl").error("it is tried again: %s", error)
-                await asyncio.sleep(_PAUSE)
-
-    task = asyncio.ensure_future(again_and_again())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def _report(reload: Reload) -> None:
-    """Says what became of files that changed."""
-    from interpreter.cli import render
-
-    log = logging.getLogger("temporal_dsl")
-    for name in reload.changed:
-        log.info("%s was read", name)
-    for name in reload.removed:
-        log.warning("%s is gone: it takes no starts", name)
-    if reload.diagnostics:
-        render.diagnostics(reload.diagnostics)
-    for name in reload.kept:
-        log.error("%s stays as it was: its file is wrong now", name)
+        return make_worker(
+            client,
+            serves.store,
+            self.registry,
+            task_queue=self.queue,
+            identity=serves.identity,
+            graceful_shutdown=timedelta(seconds=self.drain),
+            continue_after=self.continue_after,
+        )
 
 
 async def _until_stopped(listening: str) -> None:

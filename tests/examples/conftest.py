@@ -13,6 +13,7 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "example.sqlite"
     for name in (
         "BANK_DB",
+        "BRANCHES_DB",
         "CART_DB",
         "EXPENSE_DB",
         "PRINT_DB",

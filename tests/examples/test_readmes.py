@@ -22,6 +22,7 @@ from tests.examples.support import EXAMPLES, ROOT
 NAMES = (
     "bank-transfer",
     "document-signing",
+    "embedded-worker",
     "expense-approval",
     "fan-out",
     "polling",
@@ -44,6 +45,15 @@ COVERED = {
 }
 ANSWERED = {
     # What the block of a README prints that starts a server and sends messages to a run.
+    "embedded-worker": [
+        "COMPLETED",
+        "harbour-front: 130.00, reviewed",
+        "north: 50.00",
+        "remote-hill: not closed: there is no bank near remote-hill",
+        "south: 50.00",
+        "close-branch  compensated",
+        "code 0",
+    ],
     "expense-approval": [
         "approval sent to expense-1",
         '"approved_by": "grace@example.com"',
