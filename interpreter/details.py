@@ -19,19 +19,21 @@ __all__ = ["DetailsInbound", "Shown", "table"]
 _MOST_ROWS = 100
 _LONGEST = 300
 _SIGNS = {
-    "completed": "✅",
-    "caught": "✅",
-    "running": "▶️",
-    "waiting": "⏳",
-    "suspended": "⚠️",
-    "failed": "❌",
-    "timed_out": "⏰",
-    "cancelled": "🚫",
-    "skipped": "⏭️",
-    "compensated": "↩️",
-    "compensation_failed": "❌",
-    "compensating": "↩️",
+    # Such as every font has.
+    "completed": "✓",
+    "caught": "✓",
+    "running": "▶",
+    "waiting": "…",
+    "suspended": "!",
+    "failed": "✗",
+    "timed_out": "✗",
+    "cancelled": "✗",
+    "skipped": "~",
+    "compensated": "↶",
+    "compensation_failed": "✗",
+    "compensating": "↶",
 }
+_SPACE = "\N{NO-BREAK SPACE}"
 _ENDED = frozenset(_SIGNS) - {"running", "waiting", "suspended", "compensating"}
 
 
@@ -75,21 +77,21 @@ def table(state: dict[str, Any], now: float) -> str:
     parts = [" · ".join(head)]
     error: dict[str, Any] | None = state.get("error")
     if error is not None:
-        parts.append(f"❌ {_cell(error['type'])}: {_cell(error['message'])}")
+        parts.append(f"✗ {_cell(error['type'])}: {_cell(error['message'])}")
     parts += [
-        f"⚠️ **{_cell(one['step'] or 'the definition')}** is suspended. "
+        f"! **{_cell(one['step'] or 'the definition')}** is suspended. "
         f"{_cell(one['fault'])}: {_cell(one['message'])}"
         for one in state.get("suspended", ())
     ]
     if rows:
         cut = len(rows) - _MOST_ROWS
-        shown = ["| | step | | |", "|---|---|---|---|", *rows[:_MOST_ROWS]]
+        shown = [f"| {_SPACE} | step | {_SPACE} |", "|---|---|---|", *rows[:_MOST_ROWS]]
         parts.append("\n".join(shown))
         if cut > 0:
             parts.append(f"and {cut} more: `temporal-dsl status` shows all of them")
     undone: list[dict[str, Any]] = state.get("compensations", [])
     if undone:
-        lines = ["| | undone | |", "|---|---|---|"]
+        lines = [f"| {_SPACE} | undone | {_SPACE} |", "|---|---|---|"]
         lines += [
             f"| {_sign(one['compensation'])} | {_cell(one['step'])} | {_cell(_outcome(one))} |"
             for one in undone[-_MOST_ROWS:]
@@ -120,11 +122,11 @@ def _rows(steps: list[dict[str, Any]], now: float, depth: int) -> Iterator[str]:
             said.append(_cell(step["fault"]))
         if "workflow_id" in step:
             said.append(f"workflow {_cell(step['workflow_id'])}")
-        took = ""
-        if "started" in step:
-            took = format_duration(round(max(0.0, step.get("ended", now) - step["started"]), 1))
-        indent = "&nbsp;" * 4 * depth
-        yield f"| {_sign(status)} | {indent}{name} | {', '.join(said)} | {took} |"
+        if "started" in step and status != "skipped":
+            seconds = max(0.0, step.get("ended", now) - step["started"])
+            said.append(format_duration(round(seconds, 1 if seconds >= 1 else 3)))
+        indent, about = _SPACE * 4 * depth, " · ".join(said)
+        yield f"| {_sign(status)}{_SPACE} | {indent}{name}{_SPACE * 2} | {about} |"
         yield from _rows(step.get("steps", []), now, depth + 1)
 
 
