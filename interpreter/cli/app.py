@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import typer
 from interpreter.cli import (
     definitions,
     deploy,
+    dev,
     explain,
     graph,
     init,
@@ -131,7 +131,7 @@ def _settings(
 
 
 for _command in (
-    *(init, validate, explain, graph, schema, run, worker),
+    *(init, validate, explain, graph, schema, run, dev, worker),
     *(deploy, definitions, start),
     *(signal, update, query, status, operate, redrive),
 ):
@@ -218,5 +218,5 @@ def _end(
         error = {"message": message, "hint": hint, "exit_code": int(code)}
         document = {"error": error} | dict(more or {})
         with contextlib.suppress(CliError):  # it was said on standard error
-            results.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+            results.write(results.document(document))
     return code

@@ -13,10 +13,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.enums.v1 import DescribeTaskQueueMode, TaskQueueType
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from interpreter.definitions.catalogues import CatalogueWorkflow
@@ -52,15 +53,25 @@ async def pollers(client: Client, queue: str, *, activities: bool = False) -> li
         if activities
         else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
     )
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=queue),
-            task_queue_type=kind,
-        )
+    describe = client.workflow_service.describe_task_queue
+    whole = DescribeTaskQueueRequest(
+        namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
     )
+    # The plain answer is that of one partition of the queue: who polls another may be missing.
+    parts = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=queue),
+        api_mode=DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
+        task_queue_types=[kind],
+        report_pollers=True,
+    )
+    found = list((await describe(whole)).pollers)
+    with contextlib.suppress(RPCError):  # a server that does not know that
+        for version in (await describe(parts)).versions_info.values():
+            found += [one for types in version.types_info.values() for one in types.pollers]
     earliest = time.time() - _SILENT
-    return [one for one in answer.pollers if one.last_access_time.ToSeconds() > earliest]
+    recent = [one for one in found if one.last_access_time.ToSeconds() > earliest]
+    return list({one.identity: one for one in recent}.values())
 
 
 @asynccontextmanager
