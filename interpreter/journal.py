@@ -12,6 +12,7 @@ from interpreter.nodes import Node
 from interpreter.payloads import json_size
 from interpreter.scope import NOTHING, Act, Rec
 from interpreter.steps.activity import ActivityNode
+from interpreter.steps.workflow import WorkflowNode
 
 __all__ = ["journal"]
 
@@ -75,6 +76,8 @@ def _step(node: Node, rec: Rec, act: Act) -> Entry:
     entry: Entry = {"kind": node.kind, "path": rec.path, "status": rec.status}
     if isinstance(node, ActivityNode):
         entry["activity"] = node.activity
+    if isinstance(node, WorkflowNode):
+        entry |= {"workflow": node.workflow, "workflow_id": rec.child}
     entry["seconds"] = round(rec.ended - rec.started, 3)
     if isinstance(node, HandlerNode):
         _put(entry, "payload", (act.names or {}).get("payload"))

@@ -103,7 +103,8 @@ async def start_server(
         dev_server_existing_path=find_temporal(temporal),
         dev_server_database_filename=db,
         dev_server_extra_args=flags(DEVELOPMENT),
-        dev_server_log_level="error",
+        # While it starts it logs errors that are none; what stops it, it prints all the same.
+        dev_server_log_level="never",
         port=port,
         data_converter=converter,
     )

@@ -255,8 +255,11 @@ def _line(step: dict[str, Any], depth: int) -> Text:
     line = Text("  " * depth + "  ")
     line.append(f"{mark} ", style=style)
     line.append(step["path"])
-    if "activity" in step:
-        line.append(f"  {step['activity']}", style="dim")
+    runs = step.get("activity") or step.get("workflow")
+    if runs is not None:
+        line.append(f"  {runs}", style="dim")
+    if status in ("running", "suspended") and "workflow_id" in step:
+        line.append(f"  {step['workflow_id']}", style="dim")
     if status not in ("completed", "pending", "running"):
         line.append(f"  {status}", style=style)
     if status in ("failed", "timed_out", "compensated", "caught") and "error" in step:

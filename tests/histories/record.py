@@ -12,7 +12,7 @@ from pathlib import Path
 from dsl.loader import load_text
 from interpreter.definitions.host import registry_worker
 from interpreter.definitions.registry import Registry
-from tests.support.conformance import Runner, read_cases
+from tests.support.conformance import Case, Runner, read_cases
 from tests.support.servers import real_server, virtual_server
 
 HERE = Path(__file__).parent
@@ -24,6 +24,15 @@ CASES = {
     "signal-timeout": "wait_signal/core.yaml::a timeout that is caught",
     "order-fulfilled": "end_to_end/order.yaml::an order of everything that there is",
 }
+FAMILIES = {
+    # Of these the histories of the children too, and of each run where it goes on as new.
+    "children-undone": "workflow/compensation.yaml::the children of a child are undone with it",
+    "children-cancelled": "workflow/cancellation.yaml::"
+    "the run is cancelled, the child too, and all is undone in order",
+    "slices-undone": "foreach/batch.yaml::"
+    "compensation reaches into slices that completed, the last done first",
+}
+GOES_ON = "end_to_end/order.yaml::an order of everything that there is"
 VERSION = "engine-1"
 
 
@@ -62,6 +71,19 @@ async def main() -> None:
                 if not file.exists():
                     history = await runner.run(cases[id])
                     file.write_text(history.to_json())
+            for name, id in FAMILIES.items():
+                await _record_family(runner, cases[id], name)
+        short = Runner(server, continue_after=3)
+        async with short.worker:
+            await _record_family(short, cases[GOES_ON], "goes-on")
+
+
+async def _record_family(runner: Runner, case: Case, name: str) -> None:
+    if (HERE / f"{VERSION}-{name}-1.json").exists():
+        return
+    await runner.run(case)
+    for number, history in enumerate(runner.chain, start=1):
+        (HERE / f"{VERSION}-{name}-{number}.json").write_text(history.to_json())
 
 
 if __name__ == "__main__":

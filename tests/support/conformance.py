@@ -177,6 +177,8 @@ class Runner:
         self.client: Client = server.client
         self.store = MemoryStore([])
         self.worlds: dict[str, World] = {}
+        self.chain: list[WorkflowHistory] = []
+        """The histories of the last case, its children's too."""
         self._count = 0
 
         @activity.defn(dynamic=True)
@@ -285,6 +287,7 @@ class Runner:
         assert roots <= {started.original_execution_run_id}
         for other in others.values():
             chain += await fetch_chain(self.client, other.id)
+        self.chain = chain
         await replay(*chain)
         return chain[-1]
 
