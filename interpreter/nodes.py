@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from temporalio import workflow
+
 from dsl.expressions import Expression, Template
 from dsl.model.common import BodyStep, StepBase
 from interpreter.errors import Answered, Leaving, StepError
@@ -135,6 +137,8 @@ class Node:
         self.part = place.part
         self.id = step.id
         self.description = step.description
+        self.grouped = isinstance(step, BodyStep) and bool(step.id or step.description)
+        """Whether the events of what is inside it are marked as those of one block."""
         self.owner = owner
         self.within: tuple[Node, ...] = ()  # the steps inside; set when all are compiled
         self.undo_limit = compiler.undoing.timeout
@@ -222,7 +226,10 @@ class Node:
             rec.status = "running"
             if execution.watched:
                 execution.touch(self)
-            output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
+            if self.grouped:
+                output = await self._in_group(act, rec)
+            else:
+                output = await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
         except (StepError, Stopped, Leaving) as ending:
             if isinstance(ending, Answered) and ending.rec is rec:
                 return self._answered(execution, rec, ending)
@@ -236,6 +243,11 @@ class Node:
         if execution.watched:
             execution.touch(self)
         return output
+
+    async def _in_group(self, act: Act, rec: Rec) -> Any:
+        """The step as a group of events, for Temporal's UI."""
+        with workflow.create_event_group(rec.path, label=self.description or None).scope():
+            return await (self.run(act, rec) if self.plain else self.enclosed(act, rec))
 
     def _answered(self, execution: Execution, rec: Rec, answered: Answered) -> Any:
         """Ends the step as an operator said; gives its output."""

@@ -451,3 +451,33 @@ async def test_the_status_names_the_child(server: WorkflowEnvironment) -> None:
         }
         await handle.cancel()
         await ended(handle)
+
+
+async def test_blocks_with_a_name_are_groups_of_events(server: WorkflowEnvironment) -> None:
+    """Temporal's UI may draw them; each event tells the blocks that it is in."""
+    text = """
+name: grouped
+steps:
+  - id: outer
+    description: All that is in it
+    do:
+      - {id: a, activity: A}
+      - parallel:
+          x: [{id: b, activity: B}]
+        id: both
+      - {do: [{id: c, activity: C}]}
+  - {id: d, activity: D}
+"""
+    async with desk(server.client, text) as it:
+        handle = await it.start("grouped")
+        await handle.result()
+        history = await handle.fetch_history()
+        found = {
+            event.activity_task_scheduled_event_attributes.activity_id: [
+                marker.label.id for marker in event.event_group_markers
+            ]
+            for event in history.events
+            if event.HasField("activity_task_scheduled_event_attributes")
+        }
+        assert found == {"a": ["outer"], "b": ["outer", "both"], "c": ["outer"], "d": []}
+        await replay(history)
