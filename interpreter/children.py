@@ -77,7 +77,10 @@ class Child:
             raise
         finally:
             act.token.wake = None
-        execution.release(len(result.payload.data))
+        budget = execution.program.budget
+        stored = budget.stored_from is not None
+        # What is needed to undo it comes along in the metadata.
+        execution.release(budget.sent([result]) if stored else result.payload.ByteSize())
         return result.payload
 
     async def start(self, act: Act) -> str:
@@ -109,7 +112,8 @@ class Child:
                 static_summary=self.summary[:200] or None,
             )
         finally:
-            child_lineage.reset(before)
+            with contextlib.suppress(ValueError):  # it is closed from elsewhere at an eviction
+                child_lineage.reset(before)
 
 
 class _Stopper:

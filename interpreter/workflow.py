@@ -169,15 +169,18 @@ class DslWorkflow(Shown):
         """The output; and beside it, where a parent may have it undone, what is needed for that."""
         if execution.left is None or execution.origin.part is not None:
             return output
-        log = {
-            "pinned": execution.pinned_apart(),
+        own = {
             "root": self._root(),
             "depth": execution.origin.depth,
             "input": execution.act.lookup("input"),
             "state": execution.left,
         }
+        log = {
+            "pinned": pack(execution.pinned_apart()),
+            "log": pack(json.dumps(own, ensure_ascii=False)),
+        }
         result = payload(output, "the output", execution.program.budget.largest)
-        result.payload.metadata[UNDO] = pack(json.dumps(log, ensure_ascii=False)).encode()
+        result.payload.metadata[UNDO] = json.dumps(log).encode()
         return result
 
     async def _begin(
@@ -521,8 +524,9 @@ def _given(options: Any) -> tuple[dict[str, Any] | None, Any]:
             return (given if sender == info.continued_run_id else None), wanted
         case {"slice": dict()} if info.parent is not None:
             return cast("dict[str, Any]", options["slice"]), None
-        case {"undo": {"log": str(log), **undo}} if info.parent is not None:
-            return json.loads(unpack(log, LARGEST_STORED)) | {"undo": undo}, None
+        case {"undo": {"log": str(log), "pinned": str(pinned), **undo}} if info.parent is not None:
+            own = json.loads(unpack(log, LARGEST_STORED))
+            return own | {"pinned": unpack(pinned, LARGEST_STORED), "undo": undo}, None
         case _:
             return None, options
 

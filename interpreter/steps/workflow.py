@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
@@ -9,12 +11,13 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 
 from dsl.steps import WorkflowStep
 from interpreter.children import Child, child_id
+from interpreter.definitions.packed import pack, unpack
 from interpreter.definitions.store import is_number
 from interpreter.errors import Answered, ChildFailure, Fault, StepError, from_child
 from interpreter.evaluation import evaluate
 from interpreter.headers import Lineage
 from interpreter.nodes import Node, Place
-from interpreter.payloads import payload, value_of
+from interpreter.payloads import LARGEST_STORED, payload, value_of
 from interpreter.saga import LONGEST_UNDO, Entry, Undo, check_undone
 from interpreter.scope import Act, Rec
 from interpreter.steps.acting import ActingNode
@@ -180,7 +183,7 @@ class WorkflowNode(ActingNode):
         self.completed(act, entry, output)
         log = result.metadata.get(UNDO)
         if log is not None and not self.compensates:
-            self._register_undo(act, rec, child, log.decode())
+            self._register_undo(act, rec, child, json.loads(log))
         return output
 
     def _failed(self, act: Act, rec: Rec, entry: Entry | None, failure: ChildFailure) -> NoReturn:
@@ -203,10 +206,12 @@ class WorkflowNode(ActingNode):
 
     # Undoing a child that completed.
 
-    def _register_undo(self, act: Act, rec: Rec, child: Child, log: str) -> None:
+    def _register_undo(self, act: Act, rec: Rec, child: Child, log: dict[str, str]) -> None:
         """Notes how a child is undone that says so itself."""
         assert self.undo is not None
-        kept = {"type": child.type, "queue": child.task_queue, "log": log}
+        # Of many children there are many logs, and one definition.
+        pinned = sys.intern(log["pinned"])
+        kept = {"type": child.type, "queue": child.task_queue, **log, "pinned": pinned}
         entry = Entry(self, self.undo, act, rec.path, kept)
         entry.status = "completed"
         act.group.members.append(entry)
@@ -220,7 +225,8 @@ class WorkflowNode(ActingNode):
         execution = act.execution
         deadline = act.token.deadline
         seconds = LONGEST_UNDO if deadline is None else max(1.0, deadline - execution.clock())
-        undo = {"log": kept["log"], "error": act.lookup("error"), "seconds": seconds}
+        undo = {"error": act.lookup("error"), "seconds": seconds}
+        undo |= {"pinned": kept["pinned"], "log": _without(kept["log"], kept.get("done", []))}
         while True:
             act.token.check()
             try:
@@ -241,6 +247,28 @@ class WorkflowNode(ActingNode):
                     raise failure.error or StepError("Cancelled", _CANCELLED) from None
                 break
             except Fault as fault:
-                await execution.suspend(act, rec, fault, always=True)
-        check_undone(answer["saga"])
-        rec.status = "completed"
+                try:
+                    await execution.suspend(act, rec, fault, always=True)
+                except Answered as answered:
+                    rec.status = "completed" if answered.done else "skipped"
+                    return
+        kept["done"] = kept.get("done", []) + _done(answer["saga"])
+        rec.status = "completed" if check_undone(answer["saga"]) else "skipped"
+
+
+def _done(saga: list[dict[str, Any]]) -> list[str]:
+    """The paths of what a child has undone."""
+    return [one["step"] for one in saga if one["compensation"] == "compensated"]
+
+
+def _without(log: str, done: list[str]) -> str:
+    """What is needed to undo a child, where some of it was undone already."""
+    if not done:
+        return log
+    content = json.loads(unpack(log, LARGEST_STORED))
+    state = json.loads(unpack(content["state"], LARGEST_STORED))
+    gone = {index for index, entry in enumerate(state["entries"]) if entry["path"] in done}
+    for group in state["groups"]:
+        group[2] = [one for one in group[2] if one.get("entry") not in gone]
+    content["state"] = pack(json.dumps(state, ensure_ascii=False))
+    return pack(json.dumps(content, ensure_ascii=False))
