@@ -123,6 +123,10 @@ def _parts(root: Mapping, report: Report, bounded: bool) -> bool:
                 names = [(one.name, one.key.span) for one in entry.value.entries]
                 found = ((_regular(re.compile, one), place) for one, place in names)
                 wrong, at = next((one for one in found if one[0]), (None, at))
+            elif name not in _CHECKED and schema.flow and _is_nothing(entry.value):
+                message = f"`{name}` is no word of JSON Schema, and has no value"
+                hint = "a text with a comma inside { } must be quoted"
+                report.add("DSL207", message, entry.key.span, hint)
             elif name not in _CHECKED | _OTHER:
                 meant = closest(name, sorted(_CHECKED), _ALIKE)
                 if meant is not None and schema.get(meant) is None:
@@ -136,6 +140,11 @@ def _parts(root: Mapping, report: Report, bounded: bool) -> bool:
         message = "this schema leads back to itself: no value can ever be checked"
         report.add("DSL204", message, circle.entries[0].key.span)
     return sound and circle is None
+
+
+def _is_nothing(node: Node) -> bool:
+    """Whether nothing was written where a value belongs."""
+    return isinstance(node, Scalar) and node.value is None and node.span.start == node.span.end
 
 
 def _regular(read: Callable[[str], object], pattern: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_LINGER = 10.0
+"""How long it is waited for what is detached, in seconds."""
+_LISTED = 0.2
+"""How long what was started may be missing in the server's lists, in seconds."""
 _HINT = (
     "name one with --address, start one with `temporal server start-dev`, "
     "or name none: then `run` brings its own"
@@ -94,6 +100,19 @@ def _compensated(content: Any) -> Iterator[str]:
             yield from _compensated(inner)
 
 
+def _detaches(part: Any) -> bool:
+    """Whether a definition, or a part of one, starts what lives on by itself."""
+    from pydantic import BaseModel
+
+    if isinstance(part, BaseModel):
+        return getattr(part, "detached", None) is True or any(
+            _detaches(getattr(part, name)) for name in part.model_fields_set
+        )
+    if isinstance(part, dict):
+        part = list(cast("dict[str, Any]", part).values())
+    return isinstance(part, list) and any(map(_detaches, cast("list[Any]", part)))
+
+
 class _Job:
     def __init__(
         self,
@@ -114,6 +133,7 @@ class _Job:
         self.path: Path | None = None  # where the run may outlive this command
         self.started = False
         self.state: dict[str, Any] = {}  # the last that is known
+        self.detached: list[str] = []  # what lives on when the run has ended
 
     def run(self, path: Path, temporal: str | None) -> int:
         """Runs it, on the server that was named or on one of its own."""
@@ -168,6 +188,8 @@ class _Job:
         followed = await with_workers([worker], self.follow(client), 0)
         if followed.open:
             return self.suspended(followed.state)
+        if self.detached:
+            render.note(self.still_open(self.detached))
         return conclude(self.name, followed, self.settings.json)
 
     async def follow(self, client: Client) -> Followed:
@@ -186,7 +208,37 @@ class _Job:
         except RPCError as error:
             raise rpc_error(error, f"{self.name} was not started") from None
         self.started = True
-        return await follow(handle, self.saw)
+        followed = await follow(handle, self.saw)
+        if not followed.open and any(map(_detaches, self.definitions)):
+            await self.await_detached(client)
+        return followed
+
+    async def await_detached(self, client: Client) -> None:
+        """Waits a while for what was started to live on by itself: its worker ends here."""
+        from interpreter.cli.work import told
+
+        query = f"TaskQueue = '{self.queue}' AND ExecutionStatus = 'Running'"
+
+        async def look() -> None:
+            end = time.monotonic() + _LINGER
+            await asyncio.sleep(_LISTED)
+            while True:
+                self.detached = [one.id async for one in client.list_workflows(query)]
+                if not self.detached or time.monotonic() > end:
+                    return
+                await asyncio.sleep(_LISTED)
+
+        await told(look(), "waiting for what is detached")
+
+    def still_open(self, ids: list[str]) -> str:
+        """What to do about workflows that live on when the run has ended."""
+        names = ", ".join(sorted(ids)[:5]) + (" and others" if len(ids) > 5 else "")
+        if self.path is None:
+            return f"still open, and ends with the embedded server: {names}"
+        return (
+            f"still open, and nobody works on it now: {names}. To go on:\n"
+            f"  temporal-dsl worker --definitions {self.path} --task-queue {self.queue}"
+        )
 
     def saw(self, state: dict[str, Any]) -> None:
         """Remembers a state, for those who interrupt it."""

@@ -227,3 +227,31 @@ async def test_interrupted_on_a_server_it_says_how_to_go_on(site: Site, tmp_path
     assert process.returncode == 130
     assert "interrupted stays open, and nobody works on it now" in err.decode()
     assert json.loads(out)["error"]["exit_code"] == 130
+
+
+def test_what_is_detached_is_waited_for_a_while(tmp_path: Path) -> None:
+    """Its worker, and the embedded server, end with the command."""
+    file = tmp_path / "free.yaml"
+    file.write_text("""
+dsl: 1
+name: lets-go
+steps: [{id: free, workflow: free, detached: true}]
+---
+dsl: 1
+name: free
+steps: [{sleep: 1s}]
+---
+dsl: 1
+name: leaves
+steps: [{id: stays, workflow: stays, detached: true}]
+---
+dsl: 1
+name: stays
+steps: [{wait_condition: "false"}]
+""")
+    done = cli("run", file)
+    assert done.code == 0 and "waiting for what is detached" in done.err, done
+    assert "still open" not in done.err
+    done = cli("run", file, "--name", "leaves", "--id", "run-1")
+    assert done.code == 0, done
+    assert "still open, and ends with the embedded server: run-1/stays" in done.err
