@@ -54,7 +54,7 @@ demo: .venv/local
 	echo "   See the books: $(BIN)/python $(EXAMPLE)/ledger.py" >&2
 
 test: .venv/dev
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m tests.run
 
 check: .venv/dev
 	@$(BIN)/ruff check .
@@ -67,7 +67,7 @@ soak: .venv/dev
 	@EXPRESSION_EXAMPLES=20000 $(BIN)/python -m pytest tests/expressions -n 2 --dist worksteal
 	AGREEMENT_EXAMPLES=20000 MUTATIONS=5000 MUTATIONS_SEED=2 $(BIN)/python -m pytest tests/agreement tests/mutations -n 2 --dist worksteal
 	GOING_ON_EVERY=1 $(BIN)/python -m pytest tests/conformance -n 2 --dist worksteal
-	SAGA_MODEL_EXAMPLES=20000 REDRIVE_EXAMPLES=3000 BATCH_EXAMPLES=5000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
+	SAGA_MODEL_EXAMPLES=20000 REDRIVE_EXAMPLES=3000 BATCH_EXAMPLES=5000 CHILDREN_EXAMPLES=5000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
 	CART_SIGNALS=10000 $(BIN)/python -m pytest tests/end_to_end/test_entities.py
 	LARGE_VALUES=1500 LARGE_SIGNALS=100 SMALL_SIGNALS=20000 $(BIN)/python -m pytest tests/end_to_end/test_payload_budgets.py
 	FAN_OUT_ITEMS=10000 $(BIN)/python -m pytest tests/end_to_end/test_large_fan_out.py

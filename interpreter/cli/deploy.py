@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -218,6 +217,8 @@ class _Deployment:
         Raises:
             CliError: if one cannot be made.
         """
+        import asyncio
+
         from interpreter.definitions.schedules import ScheduleError, foresee
 
         if self.alias != "live":
@@ -366,6 +367,8 @@ async def settled(
     Returns:
         What was done, and what went wrong, by the names.
     """
+    import asyncio
+
     from temporalio.service import RPCError
 
     from dsl.model.definition import canonical, digest

@@ -347,11 +347,18 @@ def outcome(
     if undone:
         note(f"undone: {', '.join(undone)}", "yellow")
     elif status == "failed":
-        note("nothing had to be undone")
+        children = any(_undid_itself(step) for step, _ in _inside_first(state.get("steps", [])))
+        what = "what its children had done they undid themselves" if children else None
+        note(what or "nothing had to be undone")
     if failed:
         note(f"could not be undone: {', '.join(failed)}", "red")
     if id is not None and _can_be_redriven(state):
         note(f"  hint: `temporal-dsl redrive {id}` goes on where it failed")
+
+
+def _undid_itself(step: dict[str, Any]) -> bool:
+    """Whether a step is a child workflow that may have undone what it did."""
+    return "workflow" in step and step["status"] in ("failed", "cancelled", "timed_out", "caught")
 
 
 def _place(steps: list[dict[str, Any]], error: dict[str, Any]) -> str | None:

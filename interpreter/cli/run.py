@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -215,6 +214,8 @@ class _Job:
 
     async def await_detached(self, client: Client) -> None:
         """Waits a while for what was started to live on by itself: its worker ends here."""
+        import asyncio
+
         from interpreter.cli.work import told
 
         query = f"TaskQueue = '{self.queue}' AND ExecutionStatus = 'Running'"

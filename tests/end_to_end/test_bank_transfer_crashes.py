@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import (
     Client,
@@ -33,6 +34,8 @@ from temporalio.service import RPCError
 from tests.cli.support import PROGRAM, ROOT, environment
 from tests.end_to_end.support import eventually, start_server
 from tests.support.servers import replay
+
+pytestmark = pytest.mark.waits
 
 EXAMPLE = ROOT / "examples" / "bank-transfer"
 COUNT = 200

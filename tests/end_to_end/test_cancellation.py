@@ -302,6 +302,7 @@ steps:
 """
 
 
+@pytest.mark.waits
 async def test_while_the_worker_of_its_act_is_dead(site: Site, tmp_path: Path) -> None:
     """Nobody can say how the act ended: it has settled once its heartbeat is missed."""
     (tmp_path / "lost.yaml").write_text(LOST)

@@ -24,6 +24,8 @@ from tests.cli.support import PROGRAM, Done, cli, environment
 from tests.end_to_end.support import eventually
 from tests.support.servers import replay
 
+pytestmark = pytest.mark.waits
+
 WAITS = """\
 dsl: 1
 name: trip

@@ -18,6 +18,8 @@ from interpreter.definitions.store import MemoryStore
 from interpreter.worker import make_worker
 from tests.support.servers import fetch_chain
 
+pytestmark = pytest.mark.waits
+
 _TURNS = 900
 _CLIENTS = 4
 _EACH = 250

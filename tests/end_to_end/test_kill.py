@@ -15,6 +15,8 @@ from temporalio.client import WorkflowFailureError
 from tests.cli.support import EXAMPLE
 from tests.end_to_end.support import Books, Site, WorkerProcess, all_at_once, eventually, order
 
+pytestmark = pytest.mark.waits
+
 DELAY = 0.8
 """What an act takes: half of it before it is done, half after."""
 

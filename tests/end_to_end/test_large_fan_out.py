@@ -223,6 +223,7 @@ async def note(n: int) -> None:
 """
 
 
+@pytest.mark.waits
 async def test_a_killed_worker(site: Site, tmp_path: Path) -> None:
     """What was done stays done; what was in flight is done again by the next worker."""
     items, batch, at_once = 200, 40, 20

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
@@ -22,6 +23,8 @@ from interpreter.definitions.packed import unpack
 from interpreter.definitions.registry import Registry
 from tests.cli.support import PROGRAM, environment
 from tests.end_to_end.support import start_server
+
+pytestmark = pytest.mark.waits
 
 _COUNT = 100
 _NAMES = 5

@@ -35,6 +35,8 @@ from tests.cli.support import EXAMPLE, Done
 from tests.end_to_end.support import Site, WorkerProcess
 from tests.support.servers import real_server
 
+pytestmark = pytest.mark.waits
+
 ROOT = Path(__file__).parents[2]
 NOBODY = "nobody"
 """A task queue without workers: what is started there stays open."""

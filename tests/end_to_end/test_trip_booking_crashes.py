@@ -15,6 +15,8 @@ from temporalio.client import WorkflowFailureError
 from tests.cli.support import ROOT
 from tests.end_to_end.support import Books, Site, WorkerProcess, all_at_once, eventually
 
+pytestmark = pytest.mark.waits
+
 EXAMPLE = ROOT / "examples" / "trip-booking"
 KINDS = ["car", "flight", "hotel"]
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.cli.support import EXAMPLE, Done
@@ -119,6 +120,7 @@ async def test_what_is_not_there(site: Site, worker: WorkerProcess) -> None:
     await site.handle("asked").terminate()
 
 
+@pytest.mark.waits
 async def test_a_run_without_a_worker(site: Site) -> None:
     handle = await site.client.start_workflow("x", id="alone", task_queue="nobody")
     done = await site.cli("status", "alone")

@@ -384,6 +384,7 @@ async def eventually_run(site: Site) -> WorkflowExecution:
     raise AssertionError("the schedule started nothing")
 
 
+@pytest.mark.waits
 async def test_worker_processes(tmp_path: Path) -> None:
     """What is killed goes on elsewhere; what is deployed is run, by hand and by the schedule."""
     async with real_server() as server:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from unittest import mock
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 
@@ -58,6 +59,7 @@ async def _failures(run: WorkflowHandle[object, object]) -> list[str]:
     ]
 
 
+@pytest.mark.waits
 async def test_an_older_worker_leaves_a_newer_run_to_newer_workers() -> None:
     # A server of its own: the runs of the shared one are all replayed by this engine.
     async with real_server() as server:
