@@ -276,7 +276,8 @@ class ActivityNode(ActingNode):
         # The results of local activities that run in one task are sent together.
         await execution.admit(act, rec, LARGEST_LOCAL if self.local else budget.sent(sent))
         start = workflow.start_local_activity if self.local else workflow.start_activity
-        summary = self.description or (rec.path if rec.path != name else None)
+        # What runs more than once is told apart; else the activity's id, its path, is enough.
+        summary = self.description or (rec.path if act.prefix else None)
         handle: workflow.ActivityHandle[Any] = start(
             name,
             args=sent,
