@@ -253,7 +253,7 @@ def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
     """
     cause: BaseException | None = error.cause
     while isinstance(cause, ActivityError | ChildWorkflowError) and cause.cause is not None:
-        cause = cause.cause  # in a workflow that was written by hand
+        cause = cause.cause  # in a workflow that was written by hand: that one may have acted
     if isinstance(cause, CancelledError):
         return ChildFailure(None, error.run_id, "cancelled")
     if isinstance(cause, TimeoutError):
@@ -264,17 +264,21 @@ def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
     if not isinstance(cause, ApplicationError):
         message = cause.message if isinstance(cause, FailureError) else str(cause)
         return ChildFailure(StepError(type(cause).__name__, message), error.run_id)
+    own = cause is error.cause
     report = _report(cause)
     status = report.get("status")
     if status == REFUSED:
         wrong = cause.type == "InvalidInput"
-        return Fault("InvalidArguments" if wrong else cause.type or "Error", cause.message)
+        kind = "InvalidArguments" if wrong else cause.type or "Error"
+        return Fault(kind, cause.message, ran=not own)
     if status is None:
         failure = from_application(cause)
-        return failure if isinstance(failure, Fault) else ChildFailure(failure, error.run_id)
+        if isinstance(failure, Fault):
+            return Fault(failure.type, failure.message, ran=True)
+        return ChildFailure(failure, error.run_id)
     final = bool(report.get("final"))
     failure = StepError(cause.type or "Error", cause.message, cause.details[0], final=final)
-    return ChildFailure(failure, error.run_id, str(status))
+    return ChildFailure(failure, error.run_id, str(status) if own else None)
 
 
 def _report(cause: ApplicationError) -> dict[str, Any]:

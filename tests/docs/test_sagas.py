@@ -14,7 +14,6 @@ from temporalio import activity
 from temporalio.testing import WorkflowEnvironment
 
 from dsl.loader import load_text
-from dsl.steps import KINDS
 from interpreter.activities import ActivityRegistry
 from interpreter.definitions.store import MemoryStore
 from interpreter.worker import make_worker

@@ -29,6 +29,7 @@ from dsl.loader import load_text
 from interpreter.activities import ActivityContextInterceptor, idempotency_key
 from interpreter.definitions.resolver import Resolver
 from interpreter.definitions.store import MemoryStore
+from interpreter.execution import Execution
 from interpreter.headers import HeaderInterceptor
 from interpreter.redriver import Redriver
 from interpreter.workflow import DslWorkflow
@@ -481,3 +482,132 @@ steps:
         }
         assert found == {"a": ["outer"], "b": ["outer", "both"], "c": ["outer"], "d": []}
         await replay(history)
+
+
+async def _until_suspended(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while True:
+            state: dict[str, Any] = await handle.query("status")
+            if state["status"] == "suspended":
+                return state
+            await asyncio.sleep(0.05)
+
+
+HALF_UNDONE = """
+name: caller
+compensation: {on_failure: suspend}
+steps:
+  - {id: first, activity: First, compensate: {activity: UndoFirst}}
+  - {id: pay, workflow: payer}
+  - {raise: Broken}
+"""
+
+
+async def test_what_a_child_has_undone_is_not_undone_again_when_the_rest_is_tried_again(
+    server: WorkflowEnvironment,
+) -> None:
+    child = """
+name: payer
+compensation: {on_parent_rollback: true}
+steps:
+  - {id: a, activity: A, compensate: {activity: UndoA}}
+  - parallel:
+      x: [{id: b, activity: B, compensate: {activity: UndoB, retry: {maximum_attempts: 1}}}]
+  - {id: c, activity: C, compensate: {activity: UndoC}}
+"""
+    async with desk(server.client, HALF_UNDONE, child) as it:
+        it.broken = {"UndoB"}
+        handle = await it.start("caller")
+        await _until_suspended(handle)
+        assert it.acts[4:] == ["UndoC", "UndoB", "UndoA"]
+        await handle.execute_update("dsl.answer", {"action": "retry"})
+        await _until_suspended(handle)
+        it.broken = set()
+        await handle.execute_update("dsl.answer", {"action": "retry"})
+        error = await ended(handle)
+        assert isinstance(error, ApplicationError)
+        assert error.details[1]["status"] == "compensated"
+        assert it.acts[7:] == ["UndoB", "UndoB", "UndoFirst"]
+        await replay(*await fetch_chain(server.client, handle.id, children=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "compensation"),
+    [
+        ("resolve", "compensated", "compensated"),
+        ("skip", "compensated", "skipped"),
+        ("fail", "compensation_failed", "failed"),
+    ],
+)
+async def test_an_operator_answers_where_the_undoing_of_a_child_cannot_begin(
+    server: WorkflowEnvironment, answer: str, status: str, compensation: str
+) -> None:
+    """The child's id was just short enough."""
+    caller = """
+name: caller
+steps:
+  - {id: first, activity: First, compensate: {activity: UndoFirst}}
+  - {id: pay, workflow: undone-by-parent}
+  - {raise: Broken}
+"""
+    async with desk(server.client, caller, UNDONE) as it:
+        id = f"{uuid.uuid4().hex:ä<513}"
+        assert len(id.encode()) == 994
+        handle = await it.client.start_workflow("caller", {}, id=id, task_queue=it.queue)
+        state = await _until_suspended(handle)
+        assert [(one["step"], one["fault"]) for one in state["suspended"]] == [
+            ("pay!undo", "LimitExceeded")
+        ]
+        await handle.execute_update("dsl.answer", {"action": answer, "step": "pay!undo"})
+        error = await ended(handle)
+        assert isinstance(error, ApplicationError)
+        report = error.details[1]
+        assert report["status"] == status
+        undone = [(one["step"], one["compensation"]) for one in report["saga"]]
+        assert undone == [("pay", compensation), ("first", "compensated")]
+        assert it.acts == ["First", "A", "UndoFirst"]
+        await replay(*await fetch_chain(server.client, handle.id, children=True))
+
+
+async def test_a_workflow_by_hand_whose_child_was_refused_may_have_acted(
+    server: WorkflowEnvironment,
+) -> None:
+    client, queue = server.client, f"hand-{uuid.uuid4().hex[:8]}"
+    text = """
+name: caller
+steps:
+  - id: starts
+    workflow: Starts
+    args: [nowhere, "${ input.definitions }", {}]
+    task_queue: ${ input.queue }
+    compensate: {activity: Look, with: {error: "${ step.error.type }"}}
+"""
+    async with desk(client, text) as it, plain_worker(client, queue):
+        handle = await it.start("caller", {"definitions": it.queue, "queue": queue})
+        state = await _until_suspended(handle)
+        assert [one["fault"] for one in state["suspended"]] == ["UnknownDefinition"]
+        await handle.cancel()
+        assert isinstance(await ended(handle), CancelledError)
+        assert it.acts == ["Look"]
+
+
+async def test_what_undoes_a_child_counts_in_the_size_of_its_result(
+    server: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is by this that a run knows how many children its history can take at the same time."""
+    sizes: list[int] = []
+    release = Execution.release
+
+    def noted(execution: Execution, size: int = 0) -> None:
+        sizes.append(size)
+        release(execution, size)
+
+    monkeypatch.setattr(Execution, "release", noted)
+    caller = """
+name: caller
+steps: [{id: pay, workflow: undone-by-parent, with: {text: "${ input.text }"}}]
+"""
+    async with desk(server.client, caller, UNDONE) as it:
+        text = "".join(uuid.uuid4().hex for _ in range(3000))
+        await (await it.start("caller", {"text": text})).result()
+        assert max(sizes) > len(text) // 2
