@@ -249,6 +249,11 @@ def revised(
     return None, []
 
 
+def _compensates(node: Node) -> bool:
+    """Whether a step says itself how it is undone."""
+    return node.compensates if isinstance(node, WorkflowNode) else node.undo is not None
+
+
 class _Adoption:
     def __init__(self, data: Data, old: Program, new: Program) -> None:
         self.data = data
@@ -313,8 +318,8 @@ class _Adoption:
         if names[0] != names[1]:
             has = f"`{names[1]}` in {self.there}, not `{names[0]}`"
             yield Conflict(path, f"it is done, and its {old.kind} is {has}")
-        if (old.undo is None) != (new.undo is None):
-            which = "has no `compensate`" if new.undo is None else "has a `compensate` only"
+        if _compensates(old) != _compensates(new):
+            which = "has a `compensate` only" if _compensates(new) else "has no `compensate`"
             yield Conflict(path, f"it is done, and {which} in {self.there}")
         if new.is_read and not old.is_read and "output" not in row:
             yield Conflict(path, f"{self.there} reads its output, which was not kept")

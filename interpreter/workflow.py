@@ -20,7 +20,7 @@ from dsl.expressions import ExpressionError
 from dsl.model.definition import Definition, canonical
 from interpreter import operators
 from interpreter.checkpoint import MOST_PACKED, Writer, packed, restore
-from interpreter.definitions.packed import MOST_UNPACKED, pack, unpack
+from interpreter.definitions.packed import MOST_UNPACKED, unpack
 from interpreter.definitions.resolver import ENGINE, RESOLVE
 from interpreter.details import Shown, table
 from interpreter.errors import REFUSED, Fault, StepError, legible
@@ -169,18 +169,8 @@ class DslWorkflow(Shown):
         """The output; and beside it, where a parent may have it undone, what is needed for that."""
         if execution.left is None or execution.origin.part is not None:
             return output
-        own = {
-            "root": self._root(),
-            "depth": execution.origin.depth,
-            "input": execution.act.lookup("input"),
-            "state": execution.left,
-        }
-        log = {
-            "pinned": pack(execution.pinned_apart()),
-            "log": pack(json.dumps(own, ensure_ascii=False)),
-        }
         result = payload(output, "the output", execution.program.budget.largest)
-        result.payload.metadata[UNDO] = json.dumps(log).encode()
+        result.payload.metadata[UNDO] = execution.left.encode()
         return result
 
     async def _begin(

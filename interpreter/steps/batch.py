@@ -25,7 +25,7 @@ from temporalio.exceptions import CancelledError as ChildCancelled
 from dsl.expressions import range_arguments
 from dsl.steps import DoStep, ForeachStep
 from interpreter.children import Child, child_id
-from interpreter.errors import Fault, StepError
+from interpreter.errors import Answered, Fault, StepError
 from interpreter.evaluation import evaluate
 from interpreter.nodes import Node, Place
 from interpreter.payloads import payload, value_of
@@ -282,7 +282,11 @@ class CallNode(Node):
                 answer = await self._child(act, rec, path, given)
                 break
             except Fault as fault:
-                await execution.suspend(act, rec, fault, always=True)
+                try:
+                    await execution.suspend(act, rec, fault, always=True)
+                except Answered as answered:
+                    rec.status = "completed" if answered.done else "skipped"
+                    return
             except _Failed as failed:
                 raise failed.error from None
         execution.saga += answer["saga"]

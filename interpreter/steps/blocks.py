@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from temporalio import workflow
 
 from dsl.model.definition import Definition
 from dsl.steps import DoStep, SwitchStep
-from interpreter.errors import Fault, Returning
+from interpreter.definitions.packed import pack
+from interpreter.errors import Fault, Returning, StepError
 from interpreter.evaluation import evaluate_bool
 from interpreter.nodes import Node, Place, sequence
 from interpreter.payloads import payload
-from interpreter.scope import Act, Rec
+from interpreter.saga import unwind
+from interpreter.scope import Act, Rec, Stopped
 
 if TYPE_CHECKING:
     from interpreter.execution import Execution
     from interpreter.program import Compiler
 
 __all__ = ["DoNode", "RootNode", "SwitchNode"]
+
+_ERROR = 64 * 1024
+"""So much room is left for the error, where what is needed to undo a run is sent."""
 
 
 class DoNode(Node):
@@ -67,6 +73,40 @@ class RootNode(Node):
             raise rec.kept("returning")
         return output
 
+    async def enclosed(self, act: Act, rec: Rec) -> Any:
+        if not self.undone_by_parent or workflow.info().parent is None:
+            return await super().enclosed(act, rec)
+        if not rec.keeps("ended"):
+            returning, output = None, None
+            try:
+                output = await super().enclosed(act, rec)
+            except Returning as left:
+                returning, output = left, left.value
+            rec.keep("ended", (returning, output))
+        returning, output = rec.kept("ended")
+        await self._left_to_parent(act, rec, output)
+        if returning is not None:
+            raise returning
+        return output
+
+    async def _left_to_parent(self, act: Act, rec: Rec, output: Any) -> None:
+        """Notes what is needed to undo it: also what its `catch` and `finally` did."""
+        execution = act.execution
+        try:
+            while True:
+                try:
+                    sent = payload(output, "the output", execution.program.budget.largest)
+                    self._leave(execution, len(sent.payload.data))
+                    return
+                except Fault as fault:
+                    await execution.suspend(act, rec, fault)
+        except StepError as failure:
+            await unwind(act, rec, self.undo_limit, failure.data())
+            raise
+        except Stopped:
+            await unwind(act, rec, self.undo_limit, None)
+            raise
+
     async def _tried(self, act: Act, rec: Rec) -> Any:
         handlers = act.execution.handlers
         if handlers is None:
@@ -88,8 +128,6 @@ class RootNode(Node):
             try:
                 budget = act.execution.program.budget
                 sent = payload(output, "the output", budget.largest)
-                if self.undone_by_parent and workflow.info().parent is not None:
-                    self._leave(act.execution, len(sent.payload.data))
                 await act.execution.carry(act, rec, budget.sent([sent]))
                 return
             except Fault as fault:
@@ -104,12 +142,23 @@ class RootNode(Node):
         """
         if next(execution.act.group.entries(), None) is None:
             return
-        log = execution.written()
+        state = execution.written()
         most = execution.program.budget.largest
-        if log is None or len(log) + size > most:
+        left = None
+        if state is not None:
+            own = {
+                "root": execution.origin.keys,
+                "depth": execution.origin.depth,
+                "input": execution.act.lookup("input"),
+                "state": state,
+            }
+            log = pack(json.dumps(own, ensure_ascii=False))
+            left = json.dumps({"pinned": pack(execution.pinned_apart()), "log": log})
+        # It is sent back beside the error that it is undone for.
+        if left is None or len(left) + max(size, _ERROR) > most:
             message = f"the output and what is needed to undo the run: over {most:,} bytes"
             raise Fault("LimitExceeded", message)
-        execution.left = log
+        execution.left = left
 
     async def finish(self, act: Act, rec: Rec) -> None:
         await act.execution.all_ended(act, rec)

@@ -19,6 +19,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
+    WorkflowUpdateFailedError,
 )
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, CancelledError
@@ -611,3 +612,121 @@ steps: [{id: pay, workflow: undone-by-parent, with: {text: "${ input.text }"}}]
         text = "".join(uuid.uuid4().hex for _ in range(3000))
         await (await it.start("caller", {"text": text})).result()
         assert max(sizes) > len(text) // 2
+
+
+@pytest.mark.parametrize("short", [None, 3])
+async def test_a_child_is_undone_with_what_its_finally_did(
+    server: WorkflowEnvironment, short: int | None
+) -> None:
+    """Also where it goes on as new in there."""
+    caller = "name: caller\nsteps: [{id: pay, workflow: payer}, {raise: Broken}]"
+    child = """
+name: payer
+compensation: {on_parent_rollback: true}
+steps: [{id: a, activity: A, compensate: {activity: UndoA}}]
+finally:
+  - {id: b, activity: B, compensate: {activity: UndoB}}
+  - {sleep: 10ms}
+  - {id: c, activity: C}
+"""
+    async with desk(server.client, caller, child, continue_after=short) as it:
+        handle = await it.start("caller")
+        await ended(handle)
+        assert it.acts == ["A", "B", "C", "UndoB", "UndoA"]
+        chain = await fetch_chain(server.client, handle.id, children=True)
+        assert len(chain) == 3 if short is None else len(chain) > 3
+        await replay(*chain)
+
+
+@pytest.mark.parametrize("last", ["{raise: Other}", "{return: 1}"])
+async def test_a_child_is_undone_with_what_its_catch_did(
+    server: WorkflowEnvironment, last: str
+) -> None:
+    caller = "name: caller\nsteps: [{id: pay, workflow: payer}, {raise: Broken}]"
+    child = f"""
+name: payer
+compensation: {{on_parent_rollback: true}}
+steps: [{{id: a, activity: A, compensate: {{activity: UndoA}}}}, {last}]
+catch: [{{do: [{{id: b, activity: B, compensate: {{activity: UndoB}}}}, {{return: 2}}]}}]
+"""
+    async with desk(server.client, caller, child) as it:
+        handle = await it.start("caller")
+        await ended(handle)
+        caught = ["A", "UndoA", "B", "UndoB"]
+        assert it.acts == (caught if "raise" in last else ["A", "UndoA"])
+        await replay(*await fetch_chain(server.client, handle.id, children=True))
+
+
+async def test_a_child_whose_undoing_would_be_too_large_is_suspended(
+    server: WorkflowEnvironment,
+) -> None:
+    """Its input counts: it comes with what is needed to undo it."""
+    caller = """
+name: caller
+steps:
+  - {id: pay, workflow: payer, with: {text: "${ input.text }"}}
+  - {raise: Broken}
+"""
+    child = """
+name: payer
+compensation: {on_parent_rollback: true}
+steps:
+  - {id: a, activity: A, with: {text: "${ input.text }"}, compensate: {activity: UndoA}}
+output: ${ input.text }
+"""
+    async with desk(server.client, caller, child) as it:
+        text = "".join(uuid.uuid4().hex for _ in range(900_000 // 32))
+        handle = await it.start("caller", {"text": text})
+        await it.until("A")
+        await _until_suspended(server.client.get_workflow_handle(f"{handle.id}/pay"))
+        await handle.cancel()
+        assert isinstance(await ended(handle), CancelledError)
+        assert it.acts == ["A", "UndoA"]
+
+
+async def test_a_revision_may_not_add_a_compensate_to_a_child_that_is_done(
+    server: WorkflowEnvironment,
+) -> None:
+    text = """
+name: caller
+steps: [{id: pay, workflow: payer}, {id: wrong, value: "${ input.nothing.there }"}]
+"""
+    async with desk(server.client, text, "name: payer\nsteps: [{id: a, activity: A}]") as it:
+        handle = await it.start("caller")
+        await _until_suspended(handle)
+        it.define(text.replace("payer}", "payer, compensate: {activity: Undo}}"))
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("dsl.resume", {})
+        assert "has a `compensate` only" in str(refused.value.cause)
+        await handle.cancel()
+        assert isinstance(await ended(handle), CancelledError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "compensation"), [("resolve", "compensated"), ("skip", "skipped")]
+)
+async def test_an_operator_answers_where_the_undoing_of_a_slice_cannot_begin(
+    server: WorkflowEnvironment, answer: str, compensation: str
+) -> None:
+    text = """
+name: caller
+steps:
+  - {id: first, activity: First, compensate: {activity: UndoFirst}}
+  - id: all
+    foreach: range(2)
+    batch: 2
+    do: [{id: a, activity: A, compensate: {activity: UndoA}}]
+  - {raise: Broken}
+"""
+    async with desk(server.client, text) as it:
+        id = uuid.uuid4().hex.ljust(989, "i")
+        handle = await it.client.start_workflow("caller", {}, id=id, task_queue=it.queue)
+        state = await _until_suspended(handle)
+        assert [one["step"] for one in state["suspended"]] == ["all[0-1]!undo"]
+        await handle.execute_update("dsl.answer", {"action": answer, "step": "all[0-1]!undo"})
+        error = await ended(handle)
+        assert isinstance(error, ApplicationError)
+        undone = [(one["step"], one["compensation"]) for one in error.details[1]["saga"]]
+        assert undone == [("all[0-1]", compensation), ("first", "compensated")]
+        assert it.acts == ["First", "A", "A", "UndoFirst"]
+        await replay(*await fetch_chain(server.client, handle.id, children=True))

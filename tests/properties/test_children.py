@@ -108,6 +108,14 @@ class _Divided:
         name = f"child-{number}"
         child: Data = {"dsl": 1, "name": name, **copy.deepcopy(self.common), "steps": moved}
         around: Data = {"id": f"m{number}"}
+        edge: Data = {}  # of the definition
+        if self.random.random() < 0.2:
+            edge["catch"] = [{"do": [_act(f"mended{number}")]}]
+        if self.random.random() < 0.2:
+            edge["finally"] = [{"id": f"tidied{number}", "activity": f"tidied{number}"}]
+        if edge:
+            child |= copy.deepcopy(edge)
+            plain = [{"do": plain, **edge}]
         if self.random.random() < 0.15:
             around["catch"] = [{"do": [_act(f"caught{number}")]}]
         if self.random.random() < 0.15:
