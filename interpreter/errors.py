@@ -239,11 +239,18 @@ class ChildFailure:
         error: Why; None where it was cancelled.
         run_id: Its run.
         status: How it ended, where it was a definition.
+        saga: What it undid then, and what it could not undo.
     """
 
     error: StepError | None
     run_id: str
     status: str | None = None
+    saga: tuple[dict[str, Any], ...] = ()
+
+    def stuck(self) -> str | None:
+        """What it could not undo of what it did."""
+        failed = sum(one["compensation"] == "failed" for one in self.saga)
+        return f"{failed} of {len(self.saga)} acts could not be undone" if failed else None
 
 
 def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
@@ -254,8 +261,9 @@ def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
     cause: BaseException | None = error.cause
     while isinstance(cause, ActivityError | ChildWorkflowError) and cause.cause is not None:
         cause = cause.cause  # in a workflow that was written by hand: that one may have acted
+    own = cause is error.cause
     if isinstance(cause, CancelledError):
-        return ChildFailure(None, error.run_id, "cancelled")
+        return ChildFailure(None, error.run_id, "cancelled" if own else None)
     if isinstance(cause, TimeoutError):
         return ChildFailure(timeout("execution", "the child workflow timed out"), error.run_id)
     if isinstance(cause, TerminatedError):
@@ -264,7 +272,6 @@ def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
     if not isinstance(cause, ApplicationError):
         message = cause.message if isinstance(cause, FailureError) else str(cause)
         return ChildFailure(StepError(type(cause).__name__, message), error.run_id)
-    own = cause is error.cause
     report = _report(cause)
     status = report.get("status")
     if status == REFUSED:
@@ -278,7 +285,9 @@ def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:
         return ChildFailure(failure, error.run_id)
     final = bool(report.get("final"))
     failure = StepError(cause.type or "Error", cause.message, cause.details[0], final=final)
-    return ChildFailure(failure, error.run_id, str(status) if own else None)
+    if not own:
+        return ChildFailure(failure, error.run_id)
+    return ChildFailure(failure, error.run_id, str(status), tuple(report.get("saga", ())))
 
 
 def _report(cause: ApplicationError) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from interpreter.definitions.resolver import Resolver
 from interpreter.payloads import LARGEST_STORED, written
 from interpreter.program import Program
 from interpreter.revising import STATE, NotRedrivable, adopt, program_of
+from interpreter.steps.workflow import UNDONE
 
 __all__ = ["REDRIVE", "TAKE_UP", "Redriver", "failed_state", "fitted", "under"]
 
@@ -45,7 +46,7 @@ class Redriver:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         """What a worker registers."""
-        return [self.redrive, self.take_up]
+        return [self.redrive, self.take_up, self.undone]
 
     @activity.defn(name=REDRIVE)
     async def redrive(self, run_id: str, wanted: dict[str, str] | None) -> RawValue:
@@ -110,6 +111,25 @@ class Redriver:
         except NotRedrivable as error:
             raise ApplicationError(str(error), type="NotRedrivable", non_retryable=True) from None
         return written({"state": state}, "the state", LARGEST_STORED)
+
+    @activity.defn(name=UNDONE)
+    async def undone(self, id: str, run_id: str) -> bool | None:
+        """Whether a child that was cancelled undid anything; None where nobody knows any more.
+
+        Args:
+            id: The child's workflow id.
+            run_id: Its first run.
+        """
+        handle: Any = activity.client().get_workflow_handle(id, first_execution_run_id=run_id)
+        try:
+            state = await handle.query("status", rpc_timeout=_PATIENCE)
+        except WorkflowQueryFailedError:
+            return False  # it is no definition: of those nothing is known
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        return bool(state.get("compensations"))
 
 
 async def failed_state(

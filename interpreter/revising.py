@@ -180,9 +180,6 @@ class _Reopening(Writer):
         row = super().rec(rec)
         if rec.status in _STANDS:
             return row
-        if rec.kept("child", {}).get("status") == "compensation_failed":
-            why = f"not all of what {rec.child} did could be undone: start anew"
-            raise NotRedrivable(f"{rec.path}: {why}")
         again = ("attempt",) if isinstance(rec.node, ActivityNode) else ()
         for name in ("error", "fault", "ended", "held", *again):
             row.pop(name, None)

@@ -156,8 +156,10 @@ class DslWorkflow(Shown):
             report |= {"saga": execution.saga, "state": execution.left}
             if error is None and (execution.left is not None or saga):
                 error = StepError("Cancelled", "the slice was cancelled")  # and what it leaves
-        if error is None:
+        if error is None and (execution.status == "cancelled" or workflow.info().parent is None):
             raise CancelledError("cancelled")
+        if error is None:  # a cancelled child can say nothing, and its parent must know
+            error = StepError("Cancelled", "it was cancelled, and could not undo all it had done")
         report["step"] = error.step
         if error.final:
             report["final"] = True

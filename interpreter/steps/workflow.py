@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
+from temporalio import workflow
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 
 from dsl.steps import WorkflowStep
@@ -25,12 +28,14 @@ from interpreter.steps.acting import ActingNode
 if TYPE_CHECKING:
     from interpreter.program import Compiler
 
-__all__ = ["DEEPEST", "UNDO", "WorkflowNode"]
+__all__ = ["DEEPEST", "UNDO", "UNDONE", "WorkflowNode"]
 
 DEEPEST = 32
 """How many levels of definitions may call one another."""
 UNDO = "temporal-dsl-undo"
 """What in the metadata of a result is needed to undo the child that gave it."""
+UNDONE = "dsl.undone"
+"""The name of the local activity that says whether a child undid what it had done."""
 _NONE: dict[str, Any] = {}
 _CANCELLED = "the child workflow was cancelled"
 
@@ -114,6 +119,8 @@ class WorkflowNode(ActingNode):
                 raise Fault("ExpressionFailed", f"the workflow {type!r} is none of {shown}")
         given = await evaluate(act, rec, self.arguments)
         values = cast("list[Any]", given) if self.positional else [given]
+        if "asked" in rec.kept("child", _NONE):
+            await self._ask(rec)
         options = await self._options(act, rec, type)
         if options:
             values = [*values, options]
@@ -138,6 +145,20 @@ class WorkflowNode(ActingNode):
         child.check()
         rec.child = id
         return _Call(child, given)
+
+    async def _ask(self, rec: Rec) -> None:
+        """Finds out whether a child that was cancelled, before the redrive, undid what it did."""
+        before: dict[str, Any] = rec.kept("child")
+        undone: bool | None = await workflow.execute_local_activity(
+            UNDONE,
+            args=[rec.child, before["asked"]],
+            start_to_close_timeout=timedelta(seconds=60),
+            retry_policy=RetryPolicy(maximum_attempts=5),
+        )
+        if undone is None:
+            why = f"whether {rec.child} undid what it had done is not known any more"
+            raise Fault("NotRedrivable", f"{why}: say `skip`, `resolve` or `fail`")
+        rec.keep("child", {"again": before["again"] + undone})
 
     async def _options(self, act: Act, rec: Rec, type: str) -> dict[str, Any]:
         """Argument 2 for a definition: which revision, and what it takes up."""
@@ -191,8 +212,13 @@ class WorkflowNode(ActingNode):
         before: dict[str, Any] = rec.kept("child", _NONE)
         if failure.status == "failed":
             rec.keep("child", {"run_id": failure.run_id, "again": before.get("again", 0)})
+        elif failure.status == "cancelled":  # whether anything was undone it could not say
+            again = before.get("again", 0)
+            rec.keep("child", {"asked": failure.run_id, "again": again})
         elif failure.status is not None:  # what it did was undone: it would be another act
             rec.keep("child", {"status": failure.status, "again": before.get("again", 0) + 1})
+        if failure.stuck() is not None and not self.compensates:
+            self._register(act, rec, {"stuck": f"{failure.stuck()} by {rec.child}"}, "failed")
         stop = act.token.stop
         error = failure.error
         if entry is not None and error is None and stop is not None:
@@ -212,14 +238,20 @@ class WorkflowNode(ActingNode):
         # Of many children there are many logs, and one definition.
         pinned = sys.intern(log["pinned"])
         kept = {"type": child.type, "queue": child.task_queue, **log, "pinned": pinned}
+        self._register(act, rec, kept, "completed")
+
+    def _register(self, act: Act, rec: Rec, kept: dict[str, Any], status: str) -> None:
+        assert self.undo is not None
         entry = Entry(self, self.undo, act, rec.path, kept)
-        entry.status = "completed"
+        entry.status = status
         act.group.members.append(entry)
 
     async def _undo(self, act: Act) -> None:
         """Has a child undone, by another one of its type."""
         step: dict[str, Any] = act.lookup("step")
         kept: dict[str, Any] = step["input"]
+        if "stuck" in kept:  # what it did it could not undo by itself
+            raise StepError("CompensationFailed", kept["stuck"])
         prefix = act.prefix.removesuffix(".")
         rec = act.recs["undo"] = Rec(self, prefix)
         execution = act.execution
