@@ -136,6 +136,7 @@ class Origin:
         keys: The root of idempotency keys.
         part: What is run of the definition where it is not the whole: a slice of a `foreach`.
         depth: How many definitions have called one another to get here.
+        leaves: Whether the run that it is a child of has it undone.
         undo: Where a run that ended is undone: for what `error`, and how many `seconds` it has.
     """
 
@@ -143,6 +144,7 @@ class Origin:
     keys: str
     part: Node | None = None
     depth: int = 0
+    leaves: bool = False
     undo: dict[str, Any] | None = None
 
 

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 CHILD_HEADER = "temporal-dsl-child"
-"""Header of a child workflow: `[root, depth]`."""
+"""Header of a child workflow: `[root, depth, leaves]`."""
 _converter = DefaultPayloadConverter()
 _to_payload = _converter.to_payload
 
@@ -57,10 +57,12 @@ class Lineage(NamedTuple):
         root: The root of its idempotency keys: the child is an act of its parent, and its acts
             keep their keys where the parent is reset or redriven.
         depth: How many definitions have called one another.
+        leaves: Whether its parent has it undone: then it says with its result what that needs.
     """
 
     root: str | None = None
     depth: int = 0
+    leaves: bool = False
 
 
 child_lineage: ContextVar[Lineage | None] = ContextVar("child_lineage", default=None)
@@ -73,8 +75,11 @@ def lineage() -> Lineage:
     given = info.headers.get(CHILD_HEADER)
     if given is None or info.parent is None:
         return Lineage()
-    root, depth = _converter.from_payload(given)
-    return Lineage(str(root), int(depth))
+    match _converter.from_payload(given):
+        case [str(root), int(depth), bool(leaves)]:
+            return Lineage(root, depth, leaves)
+        case _:
+            return Lineage()
 
 
 without_storage: ContextVar[bool] = ContextVar("without_storage", default=False)

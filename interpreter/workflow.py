@@ -26,7 +26,7 @@ from interpreter.details import Shown, table
 from interpreter.errors import REFUSED, Fault, StepError, legible
 from interpreter.execution import Execution, GoesOn, Origin
 from interpreter.handlers import refusal, unknown_update
-from interpreter.headers import lineage, without_storage
+from interpreter.headers import Lineage, lineage, without_storage
 from interpreter.journal import journal
 from interpreter.logs import log
 from interpreter.messages import Mailbox
@@ -108,7 +108,7 @@ class DslWorkflow(Shown):
         self._cancelled = False
         self.root: str | None = None
         """The root of idempotency keys, where the run goes on as new or is a child."""
-        self._depth = 0
+        self._lineage = Lineage()
         self._refused: ApplicationError | None = None
         self._args: collections.abc.Sequence[RawValue] = ()
         self._pinned = b""
@@ -143,7 +143,7 @@ class DslWorkflow(Shown):
                 "state": goes_on.state,
             }
             if execution.origin.depth:
-                checkpoint["depth"] = execution.origin.depth
+                checkpoint |= {"depth": execution.origin.depth, "leaves": execution.origin.leaves}
             if isinstance(execution.root, SliceNode):
                 checkpoint["slice"] = execution.root.address
             workflow.continue_as_new(args=[*self._args, {"checkpoint": checkpoint}])
@@ -193,12 +193,14 @@ class DslWorkflow(Shown):
             value = given["input"]
             args = [payload(value, "the input")]
         self._args = args[:1] or [payload({}, "the input")]
-        self.root, self._depth = lineage()
+        self._lineage = lineage()
+        self.root = self._lineage.root
         if given is None:
             self._pinned = await self._pin(wanted)
         else:
             self.root = given["root"]
-            self._depth = given.get("depth", self._depth)
+            depth = given.get("depth", self._lineage.depth)
+            self._lineage = Lineage(self.root, depth, given.get("leaves", self._lineage.leaves))
             self._pinned = given["pinned"].encode()
         program, content = _program(self._pinned)
         if program.budget.stored_from is not None and without_storage.get():
@@ -219,7 +221,8 @@ class DslWorkflow(Shown):
         part = None if address is None else program.places[address]
         assert part is None or isinstance(part, SliceNode)
         undo: dict[str, Any] | None = given.get("undo")
-        origin = Origin(self._pinned, self._root(), part, self._depth, undo)
+        about = self._lineage
+        origin = Origin(self._pinned, self._root(), part, about.depth, about.leaves, undo)
         if "state" in given:
             execution = restore(program, value, self._mailbox, given["state"], origin)
         else:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from temporalio import workflow
-
 from dsl.model.definition import Definition
 from dsl.steps import DoStep, SwitchStep
 from interpreter.definitions.packed import pack
@@ -74,7 +72,7 @@ class RootNode(Node):
         return output
 
     async def enclosed(self, act: Act, rec: Rec) -> Any:
-        if not self.undone_by_parent or workflow.info().parent is None:
+        if not (self.undone_by_parent and act.execution.origin.leaves):
             return await super().enclosed(act, rec)
         if not rec.keeps("ended"):
             returning, output = None, None

@@ -141,7 +141,14 @@ class WorkflowNode(ActingNode):
         queue = await evaluate(act, rec, self.task_queue) if self.task_queue else None
         summary = self.description or rec.path
         queue = None if queue is None else str(queue)
-        child = Child(type, id, sent, summary, queue, Lineage(root, depth))
+        child = Child(
+            type,
+            id,
+            sent,
+            summary,
+            queue,
+            Lineage(root, depth, not (self.detached or self.compensates)),
+        )
         child.check()
         rec.child = id
         return _Call(child, given)
