@@ -70,6 +70,7 @@ soak: .venv/dev
 	SAGA_MODEL_EXAMPLES=20000 REDRIVE_EXAMPLES=3000 BATCH_EXAMPLES=5000 CHILDREN_EXAMPLES=5000 $(BIN)/python -m pytest tests/properties -n 2 --dist worksteal
 	CART_SIGNALS=10000 $(BIN)/python -m pytest tests/end_to_end/test_entities.py
 	LARGE_VALUES=1500 LARGE_SIGNALS=100 SMALL_SIGNALS=20000 $(BIN)/python -m pytest tests/end_to_end/test_payload_budgets.py
+	ALL_PYTHONS=1 $(BIN)/python -m pytest tests/packaging
 	FAN_OUT_ITEMS=10000 $(BIN)/python -m pytest tests/end_to_end/test_large_fan_out.py
 
 .venv/bench: .venv/local benchmarks/requirements.txt

@@ -10,11 +10,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from temporalio.client import WorkflowHandle
 
 from tests.cli.support import Done, cli
 from tests.end_to_end.support import Site, WorkerProcess, eventually
 from tests.support.servers import real_server, replay
+
+pytestmark = pytest.mark.waits
 
 FIRST = """\
 dsl: 1

@@ -66,6 +66,12 @@ def _pythons() -> Iterator[tuple[tuple[int, int], str]]:
 
 
 PYTHONS = {f"{major}.{minor}": python for (major, minor), python in sorted(_pythons())}
+TRIED = (
+    list(PYTHONS)
+    if os.environ.get("ALL_PYTHONS")
+    else [*dict.fromkeys([*PYTHONS][:: len(PYTHONS) - 1 or 1])]
+)
+"""The oldest and the newest; with ALL_PYTHONS, as in `make soak`, those between them too."""
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +122,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("version", TRIED)
 def test_installed_with_nothing_else(
     wheel: Path, version: str, tmp_path: Path, project: Path
 ) -> None:
