@@ -56,7 +56,7 @@ KIB = 1024
 MIB = 1024 * KIB
 HARD = 50 * MIB
 """Where the server terminates a run."""
-LARGE_VALUES = int(os.environ.get("LARGE_VALUES", "200"))
+LARGE_VALUES = int(os.environ.get("LARGE_VALUES", "400"))
 """How many values of 140 KiB there are at the same time."""
 LARGE_SIGNALS = int(os.environ.get("LARGE_SIGNALS", "11"))
 """How many signals of 2 MiB are sent, one after the other."""
