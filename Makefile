@@ -71,6 +71,7 @@ soak: .venv/dev
 	CART_SIGNALS=10000 $(BIN)/python -m pytest tests/end_to_end/test_entities.py
 	LARGE_VALUES=1500 LARGE_SIGNALS=100 SMALL_SIGNALS=20000 $(BIN)/python -m pytest tests/end_to_end/test_payload_budgets.py
 	ALL_PYTHONS=1 $(BIN)/python -m pytest tests/packaging
+	MANY_DEFINITIONS=300 $(BIN)/python -m pytest tests/end_to_end/test_deployments.py
 	FAN_OUT_ITEMS=10000 $(BIN)/python -m pytest tests/end_to_end/test_large_fan_out.py
 
 .venv/bench: .venv/local benchmarks/requirements.txt

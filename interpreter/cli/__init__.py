@@ -16,5 +16,7 @@ def main() -> NoReturn:
         from interpreter.cli.app import main as program
     except KeyboardInterrupt:
         os._exit(130)
+    # What commands import later stays too: it is looked at less often.
+    gc.set_threshold(50_000, 20, 100)
     gc.enable()
     program()

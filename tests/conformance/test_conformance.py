@@ -10,7 +10,7 @@ import pytest
 from tests.support.conformance import Case, Runner, read_cases
 
 CASES = read_cases(Path(__file__).parent)
-EVERY = int(os.environ.get("GOING_ON_EVERY", "10"))
+EVERY = int(os.environ.get("GOING_ON_EVERY", "16"))
 """Of how many cases one is run a second time. `make soak` runs all of them."""
 
 

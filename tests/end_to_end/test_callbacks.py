@@ -31,8 +31,6 @@ from interpreter.worker import make_worker
 from tests.end_to_end.support import Site, WorkerProcess, eventually
 from tests.support.servers import fetch_chain, replay
 
-pytestmark = pytest.mark.waits
-
 Handle = WorkflowHandle[Any, Any]
 
 
@@ -562,6 +560,7 @@ def ask() -> str:
 """
 
 
+@pytest.mark.waits
 async def test_a_worker_that_is_killed_between(site: Site, tmp_path: Path) -> None:
     """Once the work is handed over no worker has anything to do with it."""
     (tmp_path / "acts.py").write_text(ACTS)

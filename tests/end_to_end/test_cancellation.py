@@ -27,8 +27,6 @@ from interpreter.worker import make_worker
 from tests.end_to_end.support import Site, WorkerProcess, eventually
 from tests.support.servers import replay
 
-pytestmark = pytest.mark.waits
-
 Handle = WorkflowHandle[Any, Any]
 
 
@@ -304,6 +302,7 @@ steps:
 """
 
 
+@pytest.mark.waits
 async def test_while_the_worker_of_its_act_is_dead(site: Site, tmp_path: Path) -> None:
     """Nobody can say how the act ended: it has settled once its heartbeat is missed."""
     (tmp_path / "lost.yaml").write_text(LOST)

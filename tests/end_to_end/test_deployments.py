@@ -10,14 +10,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from temporalio.client import WorkflowHandle
 
 from tests.cli.support import Done, cli
 from tests.end_to_end.support import Site, WorkerProcess, eventually
 from tests.support.servers import real_server, replay
-
-pytestmark = pytest.mark.waits
 
 FIRST = """\
 dsl: 1
@@ -194,7 +191,7 @@ async def test_what_works_without_a_worker(tmp_path: Path) -> None:
 
 async def test_many_definitions(site: Site, tmp_path: Path) -> None:
     """Under half a minute where nothing else runs; other tests may."""
-    count = 300
+    count = int(os.environ.get("MANY_DEFINITIONS", "120"))
     for number in range(count):
         lines = [f"dsl: 1\nname: many-{number}\ninput: {{properties: {{a: {{type: number}}}}}}"]
         lines.append("vars: {total: 0}\nsteps:")
@@ -208,8 +205,8 @@ async def test_many_definitions(site: Site, tmp_path: Path) -> None:
     assert done.code == 0, done.err[-2000:]
     assert len(done.out.splitlines()) == count
     assert "many-0  live -> revision 1\n" in done.out
-    assert done.cpu < 40, done.cpu
-    assert done.seconds < 110, done.seconds
+    assert done.cpu < 40 * count / 300, done.cpu
+    assert done.seconds < 110 * count / 300, done.seconds
     steps = [int(n) for n in re.findall(rf"^checked (\d+) of {count}$", done.err, re.M)]
     steps += [int(n) for n in re.findall(rf"^published (\d+) of {count}$", done.err, re.M)]
     assert steps, "no progress was shown"

@@ -33,8 +33,6 @@ from tests.end_to_end.support import Site, WorkerProcess, eventually
 from tests.support.fan_out import fan_out, grown, slices_of
 from tests.support.servers import fetch_chain, replay
 
-pytestmark = pytest.mark.waits
-
 ITEMS = int(os.environ.get("FAN_OUT_ITEMS", "1000"))
 BATCH = 500 if ITEMS >= 10_000 else ITEMS // 20
 AT_ONCE = min(100, BATCH)
@@ -225,6 +223,7 @@ async def note(n: int) -> None:
 """
 
 
+@pytest.mark.waits
 async def test_a_killed_worker(site: Site, tmp_path: Path) -> None:
     """What was done stays done; what was in flight is done again by the next worker."""
     items, batch, at_once = 200, 40, 20

@@ -19,8 +19,6 @@ from dsl.loader import load_text
 from interpreter.definitions.registry import Registry
 from tests.end_to_end.support import Site, WorkerProcess, all_at_once, eventually
 
-pytestmark = pytest.mark.waits
-
 ACTIVITIES = """\
 import asyncio
 import json

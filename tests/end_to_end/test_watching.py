@@ -13,8 +13,6 @@ import pytest
 from tests.cli.support import PROGRAM, Done, cli, environment
 from tests.end_to_end.support import Site, eventually
 
-pytestmark = pytest.mark.waits
-
 ACTS = """\
 import os
 import subprocess

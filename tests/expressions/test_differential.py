@@ -13,7 +13,7 @@ from dsl.expressions import ExpressionError, Value, parse
 from .support import Reads
 from .test_cases import same
 
-EXAMPLES = int(os.environ.get("EXPRESSION_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("EXPRESSION_EXAMPLES", "200"))
 INPUT: dict[str, Value] = {"n": 7, "f": 2.5, "s": "héllo", "xs": [3, 1, 2], "t": True}
 PYTHON = {
     name: __builtins__[name] if isinstance(__builtins__, dict) else getattr(__builtins__, name)

@@ -16,7 +16,7 @@ from dsl.expressions import FUNCTIONS, ExpressionError, parse
 
 from .support import Reads
 
-EXAMPLES = int(os.environ.get("EXPRESSION_EXAMPLES", "1000"))
+EXAMPLES = int(os.environ.get("EXPRESSION_EXAMPLES", "600"))
 SECONDS = 0.1
 BYTES = 50 * 1024 * 1024
 NAMES = {

@@ -66,12 +66,8 @@ def _pythons() -> Iterator[tuple[tuple[int, int], str]]:
 
 
 PYTHONS = {f"{major}.{minor}": python for (major, minor), python in sorted(_pythons())}
-TRIED = (
-    list(PYTHONS)
-    if os.environ.get("ALL_PYTHONS")
-    else [*dict.fromkeys([*PYTHONS][:: len(PYTHONS) - 1 or 1])]
-)
-"""The oldest and the newest; with ALL_PYTHONS, as in `make soak`, those between them too."""
+TRIED = list(PYTHONS) if os.environ.get("ALL_PYTHONS") else [*PYTHONS][-1:]
+"""The newest; with ALL_PYTHONS, as in `make soak`, all that there are."""
 
 
 @pytest.fixture(scope="module")

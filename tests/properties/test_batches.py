@@ -21,7 +21,7 @@ from tests.properties.sagas import drawn, maps
 from tests.support.conformance import Case, Runner
 from tests.support.servers import fetch_chain, persistent, replay
 
-EXAMPLES = int(os.environ.get("BATCH_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("BATCH_EXAMPLES", "80"))
 _ABREAST = 12
 _SLOW = ("delay", "block", "at_most", "hang")
 _ELSEWHERE = frozenset(("join", "losers"))

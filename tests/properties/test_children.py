@@ -26,7 +26,7 @@ from tests.properties.sagas import drawn, maps
 from tests.support.conformance import Case, Runner
 from tests.support.servers import fetch_chain, persistent, replay
 
-EXAMPLES = int(os.environ.get("CHILDREN_EXAMPLES", "24"))
+EXAMPLES = int(os.environ.get("CHILDREN_EXAMPLES", "16"))
 _ABREAST = 8
 _TIMED = ("delay", "block", "at_most", "hang")
 _DROPPED = ("timeout", "start_to_close_timeout", "join", "losers", "tolerated_failures", "on_error")

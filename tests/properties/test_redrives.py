@@ -21,7 +21,7 @@ from tests.properties.sagas import drawn, maps
 from tests.support.conformance import TASK_QUEUE, Case, Runner
 from tests.support.servers import fetch, fetch_chain, persistent, replay
 
-EXAMPLES = int(os.environ.get("REDRIVE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("REDRIVE_EXAMPLES", "30"))
 _ABREAST = 12
 _TAKEN_OUT = ("compensate", "compensation", "pivot", "timeout", "start_to_close_timeout")
 _ERRORS = ("X", "Y", "JoinFailed", "MaxIterations")

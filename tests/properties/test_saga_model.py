@@ -23,7 +23,7 @@ from tests.properties.sagas import explore
 from tests.support.conformance import Call, Case, Observed, Runner
 from tests.support.servers import replay
 
-EXAMPLES = int(os.environ.get("SAGA_MODEL_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("SAGA_MODEL_EXAMPLES", "250"))
 PART = 125
 _COUNT = min(PART, EXAMPLES)
 _ABREAST = 16
