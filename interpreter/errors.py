@@ -13,6 +13,7 @@ Exception
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -41,6 +42,7 @@ __all__ = [
     "from_activity",
     "from_application",
     "from_child",
+    "not_undone",
     "timeout",
 ]
 
@@ -247,10 +249,11 @@ class ChildFailure:
     status: str | None = None
     saga: tuple[dict[str, Any], ...] = ()
 
-    def stuck(self) -> str | None:
-        """What it could not undo of what it did."""
-        failed = sum(one["compensation"] == "failed" for one in self.saga)
-        return f"{failed} of {len(self.saga)} acts could not be undone" if failed else None
+
+def not_undone(saga: Sequence[dict[str, Any]]) -> str | None:
+    """What of a saga log could not be undone, in words; None where there is nothing."""
+    failed = sum(one["compensation"] == "failed" for one in saga)
+    return f"{failed} of {len(saga)} acts could not be undone" if failed else None
 
 
 def from_child(error: ChildWorkflowError) -> ChildFailure | Fault:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from interpreter.errors import Answered, Fault, StepError
+from interpreter.errors import Answered, Fault, StepError, not_undone
 from interpreter.evaluation import Duration
 from interpreter.lanes import in_lanes
 from interpreter.logs import log
@@ -196,12 +196,10 @@ def check_undone(saga: Sequence[dict[str, Any]]) -> bool:
     Raises:
         StepError: Some of it could not be undone.
     """
-    outcomes = [one["compensation"] for one in saga]
-    failed = outcomes.count("failed")
-    if failed:
-        message = f"{failed} of {len(outcomes)} acts could not be undone"
-        raise StepError("CompensationFailed", message)
-    return "compensated" in outcomes
+    failed = not_undone(saga)
+    if failed is not None:
+        raise StepError("CompensationFailed", failed)
+    return any(one["compensation"] == "compensated" for one in saga)
 
 
 def _any(_: Entry) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, cast
 
 from pydantic import (
     BaseModel,
@@ -49,6 +50,7 @@ __all__ = [
     "Model",
     "Retry",
     "StepBase",
+    "steps_in",
 ]
 
 
@@ -320,3 +322,16 @@ class BodyStep(StepBase):
         description="How the steps inside are undone. What is not said here, but for `order`, is "
         "as in the block round it.",
     )
+
+
+def steps_in(part: Any) -> Iterator[StepBase]:
+    """Every step in a part of the model, or the part itself, with those inside it."""
+    if isinstance(part, StepBase):
+        yield part
+    if isinstance(part, BaseModel):
+        for name in part.model_fields_set:
+            yield from steps_in(getattr(part, name))
+    elif isinstance(part, dict | list):
+        known = cast("dict[str, Any] | list[Any]", part)
+        for value in known.values() if isinstance(known, dict) else known:
+            yield from steps_in(value)

@@ -99,17 +99,13 @@ def _compensated(content: Any) -> Iterator[str]:
             yield from _compensated(inner)
 
 
-def _detaches(part: Any) -> bool:
-    """Whether a definition, or a part of one, starts what lives on by itself."""
-    from pydantic import BaseModel
+def _detaches(definition: Definition) -> bool:
+    """Whether a definition starts what lives on by itself."""
+    from dsl.model.common import steps_in
+    from dsl.steps import WorkflowStep
 
-    if isinstance(part, BaseModel):
-        return getattr(part, "detached", None) is True or any(
-            _detaches(getattr(part, name)) for name in part.model_fields_set
-        )
-    if isinstance(part, dict):
-        part = list(cast("dict[str, Any]", part).values())
-    return isinstance(part, list) and any(map(_detaches, cast("list[Any]", part)))
+    steps = (step for step in steps_in(definition) if isinstance(step, WorkflowStep))
+    return any(step.detached is True for step in steps)
 
 
 class _Job:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
-from pydantic import BaseModel
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
+from dsl.model.common import steps_in
 from dsl.model.definition import Definition
 from dsl.steps import SetSearchAttributesStep
 
@@ -30,19 +30,8 @@ _NAMES = dict(
 
 def attributes_set_by(definition: Definition) -> tuple[str, ...]:
     """The names of the search attributes that the steps of a definition set, sorted."""
-    return tuple(sorted(set(_set_by(definition))))
-
-
-def _set_by(part: Any) -> Iterator[str]:
-    if isinstance(part, SetSearchAttributesStep):
-        yield from part.set_search_attributes
-    if isinstance(part, BaseModel):
-        for name in part.model_fields_set:
-            yield from _set_by(getattr(part, name))
-    elif isinstance(part, dict | list):
-        known = cast("dict[str, Any] | list[Any]", part)
-        for value in known.values() if isinstance(known, dict) else known:
-            yield from _set_by(value)
+    steps = (step for step in steps_in(definition) if isinstance(step, SetSearchAttributesStep))
+    return tuple(sorted({name for step in steps for name in step.set_search_attributes}))
 
 
 class AttributeTypes:

@@ -6,11 +6,12 @@ deployed together runs together, whatever is deployed later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import BaseModel
 
+from dsl.model.common import steps_in
 from dsl.model.definition import Definition
 from dsl.steps import WorkflowStep
 
@@ -22,7 +23,8 @@ def called_by(definition: Definition) -> tuple[str, ...]:
 
     Not its own: one that runs itself runs its own revision.
     """
-    names = {step.workflow for step in _steps(definition) if _is_open(step)}
+    steps = (step for step in steps_in(definition) if isinstance(step, WorkflowStep))
+    names = {step.workflow for step in steps if _is_open(step)}
     return tuple(sorted(names - {definition.name}))
 
 
@@ -71,15 +73,3 @@ def _written(part: Any, revisions: Mapping[str, int]) -> Any:
     if isinstance(part, WorkflowStep) and _is_open(part) and part.workflow in revisions:
         changed["revision"] = revisions[part.workflow]
     return part.model_copy(update=changed)
-
-
-def _steps(part: Any) -> Iterator[WorkflowStep]:
-    if isinstance(part, WorkflowStep):
-        yield part
-    if isinstance(part, BaseModel):
-        for name in part.model_fields_set:
-            yield from _steps(getattr(part, name))
-    elif isinstance(part, dict | list):
-        known = cast("dict[str, Any] | list[Any]", part)
-        for value in known.values() if isinstance(known, dict) else known:
-            yield from _steps(value)

@@ -16,7 +16,7 @@ from dsl.steps import WorkflowStep
 from interpreter.children import Child, child_id
 from interpreter.definitions.packed import pack, unpack
 from interpreter.definitions.store import is_number
-from interpreter.errors import Answered, ChildFailure, Fault, StepError, from_child
+from interpreter.errors import Answered, ChildFailure, Fault, StepError, from_child, not_undone
 from interpreter.evaluation import evaluate
 from interpreter.headers import Lineage
 from interpreter.nodes import Node, Place
@@ -224,8 +224,9 @@ class WorkflowNode(ActingNode):
             rec.keep("child", {"asked": failure.run_id, "again": again})
         elif failure.status is not None:  # what it did was undone: it would be another act
             rec.keep("child", {"status": failure.status, "again": before.get("again", 0) + 1})
-        if failure.stuck() is not None and not self.compensates:
-            self._register(act, rec, {"stuck": f"{failure.stuck()} by {rec.child}"}, "failed")
+        stuck = not_undone(failure.saga)
+        if stuck is not None and not self.compensates:
+            self._register(act, rec, {"stuck": f"{stuck} by {rec.child}"}, "failed")
         stop = act.token.stop
         error = failure.error
         if entry is not None and error is None and stop is not None:
